@@ -1,0 +1,90 @@
+"""A sweep: a search space and its trials."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Literal
+
+from msgspec import Struct
+
+
+class SweepStatus(str, Enum):
+    DRAFT = "draft"
+    READY = "ready"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (SweepStatus.FINISHED, SweepStatus.FAILED, SweepStatus.STOPPED)
+
+
+class Values(Struct, frozen=True, tag="values", tag_field="kind"):
+    """Each of these, in this order."""
+
+    values: list[Any]
+
+
+class Range(Struct, frozen=True, tag="range", tag_field="kind"):
+    """low..high inclusive. With `step` or `num` it can stand in a grid; without, only in a random sweep."""
+
+    low: float
+    high: float
+    step: float | None = None
+    num: int | None = None
+    log: bool = False
+    integer: bool = False
+
+
+Dimension = Values | Range
+SweepMethod = Literal["grid", "random", "list"]
+
+
+class SearchSpace(Struct, frozen=True, kw_only=True):
+    """`parameters` for grid and random; `points` for list. `flag` is how a parameter reaches the command.
+
+    flag: "--{name} {value}" | "--{name}={value}" | "{name}={value}" (hydra) | "" where the command holds {name} itself.
+    """
+
+    method: SweepMethod = "grid"
+    parameters: dict[str, Dimension] = {}
+    points: list[dict[str, Any]] = []
+    seed: int = 0
+    flag: str = "--{name} {value}"
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """One point of the space. `run_ids`: its executions, oldest first; a retried trial has several."""
+
+    index: int
+    params: dict[str, Any]
+    run_ids: list[str] = []
+
+
+class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: str
+    name: str
+    command: str  # the base command, without parameters
+    cwd: str
+    created_at: float
+    space: SearchSpace
+    status: SweepStatus = SweepStatus.DRAFT
+    reason: str = ""
+    trials: list[Trial] = []
+    max_runs: int = 100
+    parallel: int = 1
+    smoke: bool = True  # the first trial runs alone; the others only once it has shown that it works
+    max_equal_failures: int = 3
+    primary: str = "loss"
+    mode: Literal["min", "max"] = "min"
+    gpus: int = 0
+    share_gpu: bool = False
+    executor: str | None = None
+    interpreter: str | None = None
+    env: dict[str, str] = {}
+    goal: str = ""
+    started_at: float | None = None
+    ended_at: float | None = None
+    archived: bool = False
