@@ -1,0 +1,131 @@
+"""Writes src/wire.ts from the Python structs, so that both languages say the same words.
+
+python labextension/make_wire.py          writes the file
+python labextension/make_wire.py --check  exits 1 if the file is not what would be written
+
+A struct with `omit_defaults` travels without the fields that have their default: absent means default. Its interface
+here has every field, and `NAME_DEFAULTS` beside it fills them in where a reply is read (api.ts).
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import inspect as shape
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = ROOT / "labextension" / "src" / "wire.ts"
+sys.path.insert(0, str(ROOT))
+
+from ragent_jupyter.domain import alert, events, metrics, run, sweep, wire  # noqa: E402
+
+MODULES = (run, sweep, alert, metrics, events, wire)
+SKIP = {"Row", "Record", "StoredRecord"}  # these never reach a browser
+NOTE = "/** Made by make_wire.py from ragent_jupyter/domain; change it there. */\n/* eslint-disable */\n"
+
+
+def is_request(cls: type) -> bool:
+    """A body that we send: what has a default may be left out."""
+    return bool(cls.__struct_config__.forbid_unknown_fields)  # type: ignore[attr-defined]
+
+
+def union(parts: list[str]) -> str:
+    return " | ".join(dict.fromkeys(parts))
+
+
+def ts(kind: Any) -> str:
+    """The TypeScript spelling of a msgspec type."""
+    match kind:
+        case shape.AnyType() | shape.RawType():
+            return "unknown"
+        case shape.NoneType():
+            return "null"
+        case shape.BoolType():
+            return "boolean"
+        case shape.IntType() | shape.FloatType():
+            return "number"
+        case shape.StrType():
+            return "string"
+        case shape.LiteralType(values=values):
+            return union([json.dumps(v) for v in values])
+        case shape.EnumType(cls=cls) | shape.StructType(cls=cls):
+            return cls.__name__
+        case shape.TupleType(item_types=items):
+            return f"[{', '.join(ts(i) for i in items)}]"
+        case shape.ListType(item_type=item) | shape.VarTupleType(item_type=item):
+            inner = ts(item)
+            return f"({inner})[]" if " " in inner else f"{inner}[]"
+        case shape.DictType(value_type=value):
+            return f"Record<string, {ts(value)}>"
+        case shape.UnionType(types=types):
+            return union([ts(t) for t in types])
+    raise TypeError(f"no TypeScript for {kind!r}")
+
+
+def interface(cls: type) -> str:
+    info = shape.type_info(cls)
+    assert isinstance(info, shape.StructType)
+    lines = []
+    doc = cls.__dict__.get("__doc__")
+    if doc:
+        lines += ["/**", *(f" * {line}".rstrip() for line in inspect.cleandoc(doc).splitlines()), " */"]
+    lines.append(f"export interface {cls.__name__} {{")
+    if info.tag is not None:
+        lines.append(f"  {info.tag_field}: {json.dumps(info.tag)};")
+    for field in info.fields:
+        optional = "?" if is_request(cls) and not field.required else ""
+        lines.append(f"  {field.encode_name}{optional}: {ts(field.type)};")
+    return "\n".join([*lines, "}"])
+
+
+def defaults(cls: type) -> str | None:
+    """The constant with what an absent field means; None for a struct that always travels whole."""
+    if not cls.__struct_config__.omit_defaults:  # type: ignore[attr-defined]
+        return None
+    info = shape.type_info(cls)
+    assert isinstance(info, shape.StructType)
+    values: dict[str, Any] = {}
+    for field in info.fields:
+        if field.default is not msgspec.NODEFAULT:
+            values[field.encode_name] = msgspec.to_builtins(field.default)
+        elif field.default_factory is not msgspec.NODEFAULT:
+            values[field.encode_name] = msgspec.to_builtins(field.default_factory())
+    name = f"{cls.__name__.upper()}_DEFAULTS"
+    return f"export const {name}: Partial<{cls.__name__}> = {json.dumps(values, indent=2)};"
+
+
+def text() -> str:
+    parts: list[str] = []
+    for module in MODULES:
+        for name, value in vars(module).items():
+            if not isinstance(value, type) or value.__module__ != module.__name__ or name in SKIP:
+                continue
+            if issubclass(value, enum.Enum):
+                parts.append(f"export type {name} = {union([json.dumps(m.value) for m in value])};")
+            elif issubclass(value, msgspec.Struct):
+                parts.append(interface(value))
+                extra = defaults(value)
+                if extra:
+                    parts.append(extra)
+    return NOTE + "\n" + "\n\n".join(parts) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    wanted = text()
+    if "--check" in arguments:
+        fresh = TARGET.exists() and TARGET.read_text() == wanted
+        if not fresh:
+            print("src/wire.ts is stale: run python labextension/make_wire.py", file=sys.stderr)
+        return 0 if fresh else 1
+    TARGET.write_text(wanted)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
