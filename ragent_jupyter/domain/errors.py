@@ -85,6 +85,13 @@ class ExecutorMissing(MissingPart):
         )
 
 
+class StoreFailed(RagentError):
+    """The disk or the database refused a write: nothing of it was kept. Later ones work again once the cause is gone."""
+
+    status = 503
+    type = "store_failed"
+
+
 class Unreachable(MissingPart):
     """The engine does not answer."""
 
@@ -103,6 +110,7 @@ BY_TYPE: dict[str, type[RagentError]] = {
         Held,
         BudgetSpent,
         MissingPart,
+        StoreFailed,
         Unreachable,
     )
 }
