@@ -30,7 +30,6 @@ NETWORK = frozenset((
     "fuse.vmhgfs-fuse", "fuse.davfs", "davfs",
 ))
 # fmt: on
-)
 
 
 def file_system_of(path: str, mounts: str | None = None) -> str:
@@ -283,7 +282,8 @@ def dialect_for(place: str | os.PathLike[str], namespace: str, network: bool | N
     if kind == "postgresql":
         return Postgres(url, namespace)
     raise CannotBeDone(
-        f"ragent cannot keep its state in {kind!r}.", "Unset DATABASE_URL for SQLite, or write postgresql://user@host/name."
+        f"ragent cannot keep its state in {kind!r}.",
+        "Unset DATABASE_URL for SQLite, or write postgresql://user@host/name.",
     )
 
 

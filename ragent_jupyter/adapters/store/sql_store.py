@@ -293,7 +293,7 @@ class SqlStore:
     def read_log(
         self, after: int, topics: Sequence[str] | None, limit: int, stream: str | None = None
     ) -> list[StoredRecord]:
-        """At most `limit` records with a seq above `after`, oldest first, of these topics and this stream (None: all)."""
+        """At most `limit` records with a seq above `after`, oldest first, of topics and stream (None: all)."""
         if after >= self._seq or limit <= 0:
             return []
         tail = self._tail
@@ -318,7 +318,7 @@ class SqlStore:
         ]
 
     def load(self, kind: str, ids: Sequence[str] | None = None) -> list[bytes]:
-        """The newest JSON of all objects of a kind, or of those with these ids, oldest first. Unknown ids are no error."""
+        """The newest JSON of all objects of a kind, or of those with these ids, oldest first.."""
         objects = schema.objects.c
         query = select(objects.data, objects.sort, objects.id).where(objects.kind == kind)
         if ids is None:
