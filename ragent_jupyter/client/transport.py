@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -36,11 +38,24 @@ class _UnixConnection(http.client.HTTPConnection):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.settimeout(self.timeout)
-            sock.connect(self._socket_path)
+            self._dial(sock)
         except BaseException:
             sock.close()
             raise
         self.sock = sock
+
+    def _dial(self, sock: socket.socket) -> None:
+        """A full backlog answers EAGAIN at once, whatever the timeout: a busy engine, not a missing one."""
+        deadline = time.monotonic() + float(self.timeout or REQUEST_TIMEOUT_S)
+        pause = threading.Event()
+        while True:
+            try:
+                sock.connect(self._socket_path)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError from None
+                pause.wait(0.02)
 
 
 def url(path: str, query: Mapping[str, Any] | None = None) -> str:

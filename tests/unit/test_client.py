@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ragent_jupyter.client import Client, ensure_engine, is_newer, start
+from ragent_jupyter.client import Client, ensure_engine, is_newer, request, start
 from ragent_jupyter.domain.errors import (
     BadInput,
     CannotBeDone,
@@ -141,6 +142,23 @@ def test_without_start_a_missing_engine_is_unreachable(tmp_path: Path) -> None:
     (tmp_path / ".ragent").mkdir()
     with pytest.raises(Unreachable, match="No engine is running"):
         Client(tmp_path, start=False).status()
+
+
+def test_a_full_backlog_is_a_busy_engine_and_not_a_missing_one(tmp_path: Path) -> None:
+    (tmp_path / ".ragent").mkdir()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(socket_path(tmp_path))
+    listener.listen(0)
+    waiting = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+    try:
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(socket_path(tmp_path))
+        with pytest.raises(Unreachable, match="did not answer within"):
+            request(socket_path(tmp_path), "GET", "status", timeout=0.2)
+    finally:
+        for sock in (*waiting, listener):
+            sock.close()
 
 
 # --- starting, and the handshake of versions -------------------------------------------------------------------
