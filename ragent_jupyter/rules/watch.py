@@ -4,19 +4,73 @@
 
 The state is taken over: `watch` may change the one it was given, so keep only the one it returns. It is JSON-able
 (`msgspec.json.encode(state)` / `decode(..., type=Watch)`) and bounded. Nothing here raises on any name or number.
+An unanswered alert holds nothing up: each rule goes on, and speaks again about the same metric after its cooldown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+from ..domain.metrics import Row
 from .watch_facts import Answered, Block, JobEnded, LogLines, Points, Raise, Slept, System, Tick, WatchFact
-from .watch_state import Watch
+from .watch_log import job_ended, log_lines
+from .watch_rows import block, points
+from .watch_state import Limits, Watch
+from .watch_time import heard, slept, system, tick
 
 __all__ = [
-    "Answered", "Block", "JobEnded", "LogLines", "Points", "Raise", "Slept", "System", "Tick", "Watch", "WatchFact",
-    "watch",
+    "Answered", "Block", "JobEnded", "Limits", "LogLines", "Points", "Raise", "Slept", "System", "Tick", "Watch",
+    "WatchFact", "replayed", "watch",
 ]  # fmt: skip
+
+_AFTER_IGNORE = 12.0  # times the cooldown: somebody has looked and did not mind
 
 
 def watch(state: Watch, fact: WatchFact) -> tuple[Watch, list[Raise]]:
     """One fact: the state after it, and the alerts that it raises, oldest first."""
-    return state, []
+    out: list[Raise] = []
+    if isinstance(fact, Points):
+        heard(state, fact.at)
+        points(state, fact, out)
+    elif isinstance(fact, Block):
+        heard(state, fact.at)
+        block(state, fact, out)
+    elif isinstance(fact, Tick):
+        tick(state, fact, out)
+    elif isinstance(fact, LogLines):
+        if fact.lines:
+            state.log_at, state.stalled = fact.at, False
+        log_lines(state, fact, out)
+    elif isinstance(fact, System):
+        system(state, fact, out)
+    elif isinstance(fact, Answered):
+        _answered(state, fact)
+    elif isinstance(fact, JobEnded):
+        job_ended(state, fact, out)
+    else:
+        slept(state, fact)
+    return state, out
+
+
+def _answered(state: Watch, fact: Answered) -> None:
+    key = state.ids.get(fact.alert_id)
+    if key is None:
+        return
+    if (fact.action or fact.choice) in ("stop", "stop_now"):
+        state.stopping = True
+    else:
+        state.patience[key] = _AFTER_IGNORE * state.limits.cooldown_s
+
+
+def replayed(rows: Iterable[Row], source: str) -> Iterator[Points | Tick]:
+    """A finished log as the facts its watcher would have been told, by the log's own clock.
+
+    A tick comes just before each row, so that a silence is judged as it would have been then.
+    """
+    last = 0.0
+    for row in rows:
+        if row.time > last:
+            last = row.time
+        if last > 0.0:
+            yield Tick(at=last)
+        yield Points(source=source, rows=[row], at=last)

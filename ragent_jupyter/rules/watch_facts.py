@@ -18,15 +18,11 @@ from ..domain.metrics import Row
 
 # --- facts -----------------------------------------------------------------------------------------------------
 class Points(Struct, frozen=True, kw_only=True, tag="points"):
-    """Rows of one source, oldest first. How rows are cut into Points never changes what the rules conclude.
-
-    live: False for what is read while catching up after a restart of the witness; old rows then break no silence.
-    """
+    """Rows of one source, oldest first. How rows are cut into Points never changes what the rules conclude."""
 
     source: str
     rows: list[Row]
     at: float
-    live: bool = True
 
 
 class Block(Struct, frozen=True, kw_only=True):
@@ -43,7 +39,6 @@ class Block(Struct, frozen=True, kw_only=True):
     columns: Sequence[Sequence[float]]
     offsets: Sequence[int] = ()
     at: float = 0.0
-    live: bool = True
 
 
 class Tick(Struct, frozen=True, kw_only=True, tag="tick"):

@@ -1,0 +1,127 @@
+"""Rules on the job's log and its end. What a log says is data: a matching line is quoted, never obeyed."""
+
+from __future__ import annotations
+
+import re
+import signal as _signal
+
+from ..domain.alert import Evidence, Severity
+from .watch_facts import JobEnded, LogLines, Raise
+from .watch_raise import offer
+from .watch_state import Watch
+
+# Few enough lines hold one of these words, so that the patterns are rarely tried.
+_HINT = re.compile(r"memory|oom|nccl|xid|cuda|traceback|space left|segmentation|bus error|killed", re.IGNORECASE)
+_PATTERNS: list[tuple[str, Severity, re.Pattern[str], str, str]] = [
+    (
+        "out_of_memory", Severity.CRITICAL,
+        re.compile(
+            r"OutOfMemoryError|CUDA out of memory|CUDA error: out of memory|HIP out of memory|CUBLAS_STATUS_ALLOC_FAILED"
+            r"|RESOURCE_EXHAUSTED: Out of memory|oom-kill|Out of memory: Killed|DefaultCPUAllocator: (not enough|can't allocate)"
+            r"|std::bad_alloc|\bMemoryError\b"
+        ),
+        "out of memory", "The allocation failed. Lower the batch size, or use gradient accumulation or checkpointing.",
+    ),
+    (
+        "nccl", Severity.CRITICAL,
+        re.compile(
+            r"NCCL (WARN|error|failure)|ncclSystemError|ncclUnhandledCudaError|ncclInternalError|ncclRemoteError"
+            r"|ProcessGroupNCCL.*(timeout|timed out|Watchdog caught)|Watchdog caught collective operation timeout"
+            r"|DistBackendError"
+        ),
+        "NCCL failure", "Workers can no longer talk to each other; the run usually hangs or dies. Look for the first "
+        "rank that failed.",
+    ),
+    (
+        "xid", Severity.CRITICAL, re.compile(r"NVRM: Xid|\bXid \(PCI|GPU has fallen off the bus|uncorrectable ECC"),
+        "GPU hardware error", "The driver reported a fault of the GPU. Results from then on cannot be trusted; the "
+        "machine may need a reset.",
+    ),
+    (
+        "cuda_error", Severity.WARNING,
+        re.compile(r"CUDA error: (?!out of memory)|device-side assert|CUBLAS_STATUS_(?!ALLOC)|CUDNN_STATUS_(?!SUCCESS)\w+"
+                   r"|illegal memory access|cudaError(?!_t)\w+"),
+        "CUDA error", "The GPU's context is lost for this process. CUDA_LAUNCH_BLOCKING=1 shows the true line.",
+    ),
+    (
+        "disk_full", Severity.WARNING, re.compile(r"No space left on device|Disk quota exceeded"),
+        "the disk is full", "Checkpoints and logs can no longer be written. Free some space before the next save.",
+    ),
+]  # fmt: skip
+# "NCCL INFO" and "NCCL version" lines are normal; NCCL WARN also comes for harmless settings.
+_HARMLESS = re.compile(r"NCCL WARN.*(NET/|plugin|ignor|not found|deprecated|environment variable)", re.IGNORECASE)
+_EXCEPTION = re.compile(r"^([\w.]*(Error|Exception|Interrupt|Exit|Warning|Failure)|[\w.]+\.[A-Z]\w+)\b(:.*)?$")
+_LINE = 2000  # characters of a line that are looked at
+_QUOTE = 300
+
+
+def log_lines(state: Watch, fact: LogLines, out: list[Raise]) -> None:
+    """New lines of the job's log. `now` of these rules is the witness's clock."""
+    for offset, text in fact.lines:
+        line = text[:_LINE]
+        if state.in_traceback:
+            _traceback(state, fact, out, offset, line)
+        if not _HINT.search(line):
+            continue
+        if line.lstrip().startswith("Traceback (most recent call last)"):
+            state.in_traceback = True
+            continue
+        for rule, severity, pattern, what, advice in _PATTERNS:
+            if pattern.search(line) and not (rule == "nccl" and _HARMLESS.search(line)):
+                offer(
+                    state, out, fact.at, rule, severity, f"the log says: {what}", advice,
+                    Evidence(source=fact.source, offset=offset, log_line=line.strip()[:_QUOTE]),
+                )  # fmt: skip
+                break
+
+
+def _traceback(state: Watch, fact: LogLines, out: list[Raise], offset: int, line: str) -> None:
+    """The first line after a traceback's frames that is not indented names the exception."""
+    if not line.strip() or line[0] in " \t":
+        return
+    state.in_traceback = False
+    if not _EXCEPTION.match(line.strip()):
+        return
+    state.traceback, state.traceback_offset = line.strip()[:_QUOTE], offset
+    offer(
+        state, out, fact.at, "traceback", Severity.INFO, f"a traceback: {state.traceback[:80]}",
+        "It may have been caught: the run goes on. If the run ends with it, that is told as its own alert.",
+        Evidence(source=fact.source, offset=offset, log_line=state.traceback),
+    )  # fmt: skip
+
+
+def job_ended(state: Watch, fact: JobEnded, out: list[Raise]) -> None:
+    """The job's end: news only if nobody asked for it and it did not end well."""
+    state.ended = True
+    if fact.stopped or state.stopping:
+        return
+    cause = f" The log's last exception: {state.traceback}" if state.traceback else ""
+    evidence = Evidence(
+        value=float(fact.exit_code) if fact.exit_code is not None else None,
+        source=fact.source,
+        offset=0,
+        log_line=state.traceback or None,
+    )
+    if fact.oom:
+        offer(
+            state, out, fact.at, "exit", Severity.CRITICAL, "the job was killed: out of memory",
+            "The kernel's out-of-memory killer ended it. Lower the batch size or the number of workers, or give it more "
+            "memory." + cause, evidence, after_end=True,
+        )  # fmt: skip
+    elif fact.signal:
+        offer(
+            state, out, fact.at, "exit", Severity.CRITICAL, f"the job was killed by {_name(fact.signal)}",
+            "Nobody asked ragent for it." + cause, evidence, after_end=True,
+        )  # fmt: skip
+    elif fact.exit_code:
+        offer(
+            state, out, fact.at, "exit", Severity.CRITICAL, f"the job ended with exit code {fact.exit_code}",
+            ("Its log's last lines say why." if not cause else cause.strip()), evidence, after_end=True,
+        )  # fmt: skip
+
+
+def _name(number: int) -> str:
+    try:
+        return _signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
