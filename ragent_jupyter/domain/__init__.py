@@ -1,1 +1,1 @@
-"""Floor 1, the words: frozen structs, enums and errors. Standard library and msgspec only; no clock, disk or network."""
+"""Floor 1, the words: frozen structs, enums and errors. Only the standard library and msgspec; no clock, no disk."""

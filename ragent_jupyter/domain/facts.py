@@ -162,7 +162,7 @@ Order = StopOrder | AnswerOrder | FinishOrder
 
 
 class Live(Struct, frozen=True, kw_only=True):
-    """live.json: the sidecar's newest picture, replaced whole by rename, at most once a second. A cache, never a truth."""
+    """live.json: the sidecar's newest picture, replaced by rename at most once a second. A cache, never a truth."""
 
     at: float
     pid: int

@@ -117,4 +117,4 @@ class MetricReader(Protocol):
 
 class Gpus(Protocol):
     def list(self) -> list[dict[str, Any]]:
-        """[{"index", "name", "memory_total", "memory_used", "util", "processes": [{"pid", "memory"}]}], [] without any."""
+        """[{"index", "name", "memory_total", "memory_used", "util", "processes": [{"pid", "memory"}]}], or []."""

@@ -130,5 +130,7 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: list[str] = []
     notes: str = ""
     colour: str | None = None
+    settled: bool = False  # its sidecar has read everything to the end; summary is final
+    request_id: str | None = None
     pid: int | None = None  # interactive runs: the kernel's process
     kernel: str | None = None

@@ -88,3 +88,4 @@ class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_at: float | None = None
     ended_at: float | None = None
     archived: bool = False
+    request_id: str | None = None

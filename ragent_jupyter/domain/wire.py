@@ -23,7 +23,7 @@ class ErrorReply(Struct, frozen=True):
 
 
 class CreateRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST runs. command: a list is executed as it is; a text goes to `sh -c` (or is a notebook's path for kind notebook)."""
+    """POST runs. command: a list is executed as it is; a text goes to `sh -c` (kind notebook: it is a path)."""
 
     command: str | list[str]
     name: str | None = None

@@ -1,0 +1,97 @@
+"""Gives slots: whenever something changed, whoever may start now is placed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+from ragent_jupyter.domain.errors import RagentError, WrongMoment
+from ragent_jupyter.domain.ports import Gpus
+from ragent_jupyter.domain.run import Run, RunStatus
+from ragent_jupyter.rules import run_life
+from ragent_jupyter.rules.schedule import gpus_from, place
+
+from .runs import RunsDesk
+from .shell import Shell
+from .sweeps import SweepsDesk
+
+log = logging.getLogger("ragent.engine")
+
+_RETRY_S = 5.0  # a queue that waits for a foreign process on a GPU is looked at again this often
+
+
+class Scheduler:
+    def __init__(self, shell: Shell, runs: RunsDesk, sweeps: SweepsDesk, gpus: Gpus) -> None:
+        self.shell = shell
+        self.runs = runs
+        self.sweeps = sweeps
+        self.gpus = gpus
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def parallel(self) -> int:
+        """How many runs without GPUs live at once: the pref, else one a core."""
+        wanted = self.shell.prefs.get("parallel")
+        return wanted if isinstance(wanted, int) and wanted > 0 else max(1, os.cpu_count() or 1)
+
+    def nudge(self) -> None:
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    def queue(self) -> list[Run]:
+        queued = [r for r in self.shell.runs.values() if r.status is RunStatus.QUEUED]
+        return sorted(queued, key=lambda r: (r.order, r.id))
+
+    async def run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                await self.sweeps.advance_all()
+                await self.place()
+            except RagentError as error:
+                log.error("the queue does not get on: %s", error)
+            except Exception:
+                log.exception("a round of the scheduler failed; the next one follows")
+            try:
+                await asyncio.wait_for(self._wake.wait(), _RETRY_S if self.queue() else 60.0)
+            except asyncio.TimeoutError:
+                continue
+
+    async def place(self) -> None:
+        queued = self.queue()
+        if not queued:
+            return
+        live = self.shell.live_runs()
+        gpus = []
+        if any(r.gpus for r in queued):
+            listing = await asyncio.get_running_loop().run_in_executor(None, self.gpus.list)
+            own = frozenset(await asyncio.get_running_loop().run_in_executor(None, self.own_pids, live))
+            gpus = gpus_from(listing, own)
+            queued, live = self.queue(), self.shell.live_runs()  # the world went on while we looked
+        for placement in place(queued, live, gpus, self.parallel):
+            run = self.shell.runs[placement.run_id]
+            now = self.shell.clock.now()
+            try:
+                await self.runs.feed(run.id, run_life.Place(now, placement.gpu_ids, run.executor))
+            except WrongMoment:
+                continue  # cancelled a moment ago
+
+    def own_pids(self, live: list[Run]) -> list[int]:
+        """Processes of our live runs, with their descendants: what they hold is not foreign."""
+        import psutil
+
+        pids: list[int] = []
+        for run in live:
+            if run.pid is None:
+                continue
+            pids.append(run.pid)
+            try:
+                pids += [p.pid for p in psutil.Process(run.pid).children(recursive=True)]
+            except psutil.Error:
+                continue  # it ended while we looked
+        return pids

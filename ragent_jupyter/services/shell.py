@@ -1,0 +1,294 @@
+"""The one shell under every desk: decide, become, remember, act.
+
+A desk asks the rules what an input leads to (`decide`), and hands the changes here. They take effect in memory at
+once, so that the next decision sees them, and are committed in the same order; a reply is sent and an effect is
+performed only when the commit is durable. If the disk refuses, memory is read back from the store: what was never
+remembered never happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ragent_jupyter.domain.alert import Alert, AlertStatus
+from ragent_jupyter.domain.effects import Effect, Owed
+from ragent_jupyter.domain.errors import MissingPart, RagentError
+from ragent_jupyter.domain.events import Envelope, Record
+from ragent_jupyter.domain.ports import RowPut, Store, Tx
+from ragent_jupyter.domain.run import Run
+from ragent_jupyter.domain.sweep import Sweep
+
+log = logging.getLogger("ragent.engine")
+
+_encode = msgspec.json.Encoder().encode
+_RING = 4096  # events kept in memory for subscribers; older ones are read from the store
+
+
+class Change(Struct, frozen=True):
+    """One object as it now is, and the name of what happened to it."""
+
+    type: str
+    obj: Any  # Run | Sweep | Alert | dict for prefs and reports
+
+
+class Clock:
+    """Wall clock for showing. A class, so that tests bring their own."""
+
+    def now(self) -> float:
+        import time
+
+        return time.time()
+
+    def mono(self) -> float:
+        import time
+
+        return time.monotonic()
+
+
+def _topic_of(change: Change) -> tuple[str, str, str]:
+    """(kind, topic, stream) of a change."""
+    obj = change.obj
+    if isinstance(obj, Run):
+        return "run", "runs", obj.id
+    if isinstance(obj, Sweep):
+        return "sweep", "sweeps", obj.id
+    if isinstance(obj, Alert):
+        return "alert", "alerts", obj.id
+    if change.type.startswith("report"):
+        return "report", "reports", str(obj["id"])
+    return "pref", "prefs", str(obj["id"])
+
+
+def _put(kind: str, stream: str, obj: Any, data: bytes) -> RowPut:
+    if isinstance(obj, Run):
+        return RowPut(
+            kind=kind, id=stream, data=data, parent=obj.sweep_id, status=obj.status.value, sort=obj.created_at
+        )
+    if isinstance(obj, Sweep):
+        return RowPut(kind=kind, id=stream, data=data, status=obj.status.value, sort=obj.created_at)
+    if isinstance(obj, Alert):
+        return RowPut(kind=kind, id=stream, data=data, parent=obj.run_id, status=obj.status.value, sort=obj.raised_at)
+    return RowPut(kind=kind, id=stream, data=data, sort=float(obj.get("created_at", 0.0)))
+
+
+def effect_key(effect: Effect) -> str:
+    """What makes doing an effect twice the same as once."""
+    order = getattr(effect, "order_id", None)
+    return f"{effect.__struct_config__.tag}:{effect.run_id}" + (f":{order}" if order else "")
+
+
+class Shell:
+    """Memory of runs, sweeps, alerts, reports and prefs; the only writer of the store."""
+
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self.store = store
+        self.clock = clock or Clock()
+        self.runs: dict[str, Run] = {}
+        self.sweeps: dict[str, Sweep] = {}
+        self.alerts: dict[str, Alert] = {}
+        self.reports: dict[str, dict[str, Any]] = {}
+        self.prefs: dict[str, Any] = {}
+        self.offsets: dict[str, int] = {}
+        self.problem: RagentError | None = None
+        self.perform: Callable[[Owed], None] = lambda owed: None
+        self.listeners: list[Callable[[Change], None]] = []
+        self._in_flight = 0
+        self._stale = False
+        self.ring: deque[tuple[int, str, bytes]] = deque(maxlen=_RING)
+        self.ring_start = 0  # the ring holds every event with a seq above this
+        self._doorbells: dict[str, tuple[int, str, dict[str, Any]]] = {}
+        self._bell = 0
+        self._waiters: set[asyncio.Event] = set()
+
+    # --- memory -----------------------------------------------------------------------------------------------
+    def load(self) -> list[Owed]:
+        """Read everything back; returns the effects that are still owed to the world."""
+        self.runs = {r.id: r for r in (msgspec.json.decode(d, type=Run) for d in self.store.load("run"))}
+        self.sweeps = {s.id: s for s in (msgspec.json.decode(d, type=Sweep) for d in self.store.load("sweep"))}
+        self.alerts = {a.id: a for a in (msgspec.json.decode(d, type=Alert) for d in self.store.load("alert"))}
+        self.reports = {r["id"]: r for r in (msgspec.json.decode(d) for d in self.store.load("report"))}
+        self.prefs = {p["id"]: p["value"] for p in (msgspec.json.decode(d) for d in self.store.load("pref"))}
+        self.offsets = dict(self.store.offsets())
+        self.ring.clear()
+        self.ring_start = self.store.newest_seq()
+        return self.store.owed()
+
+    def _become(self, change: Change) -> None:
+        obj = change.obj
+        if isinstance(obj, Run):
+            self.runs[obj.id] = obj
+        elif isinstance(obj, Sweep):
+            self.sweeps[obj.id] = obj
+        elif isinstance(obj, Alert):
+            self.alerts[obj.id] = obj
+        elif change.type.startswith("report"):
+            self.reports[obj["id"]] = obj
+        else:
+            self.prefs[obj["id"]] = obj["value"]
+
+    def live_runs(self) -> list[Run]:
+        return [r for r in self.runs.values() if r.status.live]
+
+    def pending_alerts(self, run_id: str | None = None) -> list[Alert]:
+        return [
+            a
+            for a in self.alerts.values()
+            if a.status is AlertStatus.PENDING and (run_id is None or a.run_id == run_id)
+        ]
+
+    # --- remembering --------------------------------------------------------------------------------------------
+    def commit(
+        self,
+        changes: Iterable[Change],
+        effects: Iterable[Effect] = (),
+        offsets: Mapping[str, int] | None = None,
+        settled: Iterable[str] = (),
+    ) -> Awaitable[None]:
+        """Take changes into memory now, and make them durable; resolves when they are, and the effects are under way.
+
+        Call it right after `decide`, with no await between. Raises RagentError where the store refused; memory is
+        then what the store says.
+        """
+        if self._stale:
+            raise MissingPart(
+                "The engine is reading its state back after its disk refused a write.", "Try again in a second."
+            )
+        changes = list(changes)
+        records: list[Record] = []
+        puts: dict[tuple[str, str], RowPut] = {}
+        lines: list[tuple[str, str, bytes]] = []
+        for change in changes:
+            self._become(change)
+            kind, topic, stream = _topic_of(change)
+            data = _encode(change.obj)
+            records.append(Record(stream=stream, topic=topic, type=change.type, data=msgspec.Raw(data)))
+            puts[kind, stream] = _put(kind, stream, change.obj, data)
+            lines.append((topic, change.type, data))
+        owed = [Owed(key=effect_key(e), stream=e.run_id, effect=e) for e in effects]
+        if offsets:
+            self.offsets.update(offsets)
+        tx = Tx(
+            records=records,
+            puts=list(puts.values()),
+            owed=owed,
+            settled=list(settled),
+            offsets=dict(offsets or {}),
+        )
+        self._in_flight += 1
+        future = asyncio.ensure_future(self.store.commit(tx))
+        return self._finish(future, changes, lines, owed)
+
+    async def _finish(
+        self,
+        future: asyncio.Future[list[int]],
+        changes: list[Change],
+        lines: list[tuple[str, str, bytes]],
+        owed: list[Owed],
+    ) -> None:
+        try:
+            # Shielded: a client that goes away must not take a commit under way along.
+            seqs = await asyncio.shield(future)
+        except RagentError as error:
+            self.problem = error
+            self._stale = True
+            log.error("the store refused a commit: %s", error)
+            raise
+        else:
+            self.problem = None
+            now = self.clock.now()
+            for seq, (topic, type_, data) in zip(seqs, lines, strict=True):
+                head = msgspec.json.encode({"seq": seq, "time": now, "topic": topic, "type": type_})
+                self.ring.append((seq, topic, head[:-1] + b',"data":' + data + b"}"))
+            if len(self.ring) == self.ring.maxlen:
+                self.ring_start = self.ring[0][0] - 1
+            self._wake()
+            for one in owed:
+                self.perform(one)
+            for change in changes:
+                for listener in self.listeners:
+                    listener(change)
+        finally:
+            self._in_flight -= 1
+            if self._stale and self._in_flight == 0:
+                self.load()
+                self._stale = False
+
+    async def settle(self, owed: Owed) -> None:
+        """An effect is done: its outbox row goes."""
+        await self.store.commit(Tx(settled=[owed.key]))
+
+    # --- telling ------------------------------------------------------------------------------------------------
+    def ring_bell(self, topic: str, type_: str, key: str, data: dict[str, Any]) -> None:
+        """An unsaved event: coalesced by key, never in the log."""
+        self._bell += 1
+        self._doorbells.pop(f"{type_}:{key}", None)  # re-inserted last: the dict stays in ringing order
+        self._doorbells[f"{type_}:{key}"] = (self._bell, topic, {"type": type_, "data": data})
+        self._wake()
+
+    def bells_after(self, bell: int, topics: frozenset[str] | None) -> tuple[int, list[bytes]]:
+        """Doorbells rung after `bell`, encoded, and the newest bell."""
+        found: list[bytes] = []
+        for number, topic, body in reversed(self._doorbells.values()):
+            if number <= bell:
+                break
+            if topics is None or topic in topics:
+                found.append(
+                    _encode(
+                        Envelope(
+                            seq=self.newest_seq(),
+                            time=self.clock.now(),
+                            topic=topic,
+                            type=body["type"],
+                            data=body["data"],
+                        )
+                    )
+                )
+        found.reverse()
+        return self._bell, found
+
+    def newest_seq(self) -> int:
+        return self.ring[-1][0] if self.ring else self.ring_start
+
+    def events_after(self, after: int, topics: frozenset[str] | None, limit: int = 1000) -> tuple[int, list[bytes]]:
+        """Saved events after a seq, encoded as envelopes, and the seq that was looked up to."""
+        if after >= self.ring_start:
+            found: list[bytes] = []
+            last = after
+            for seq, topic, line in self.ring:
+                if seq <= after:
+                    continue
+                if len(found) >= limit:
+                    return last, found
+                last = seq
+                if topics is None or topic in topics:
+                    found.append(line)
+            return max(last, after), found
+        rows = self.store.read_log(after, sorted(topics) if topics else None, limit)
+        found = [_encode(Envelope(seq=r.seq, time=r.time, topic=r.topic, type=r.type, data=r.data)) for r in rows]
+        if len(rows) < limit:
+            return max(self.ring_start, rows[-1].seq if rows else after), found
+        return rows[-1].seq, found
+
+    def subscribe(self) -> asyncio.Event:
+        """An event that is set whenever there may be news. Give it back with `unsubscribe`."""
+        event = asyncio.Event()
+        self._waiters.add(event)
+        return event
+
+    def unsubscribe(self, event: asyncio.Event) -> None:
+        self._waiters.discard(event)
+
+    @property
+    def subscribers(self) -> int:
+        return len(self._waiters)
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            waiter.set()

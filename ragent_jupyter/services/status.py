@@ -1,0 +1,135 @@
+"""The one line on top of every surface, and what is well and what is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ragent_jupyter._version import __version__
+from ragent_jupyter.domain.alert import AlertStatus, Severity
+from ragent_jupyter.domain.ports import Executor
+from ragent_jupyter.domain.wire import Check, StatusReply
+
+from .runs import RunsDesk
+from .scheduler import Scheduler
+from .shell import Shell
+
+
+class StatusDesk:
+    def __init__(
+        self, shell: Shell, runs: RunsDesk, scheduler: Scheduler, executors: Mapping[str, Executor], project: Path
+    ) -> None:
+        self.shell = shell
+        self.runs = runs
+        self.scheduler = scheduler
+        self.executors = executors
+        self.project = project
+        self.started_at = shell.clock.now()
+        self.draining = False
+
+    def status(self) -> StatusReply:
+        counts: dict[str, int] = {}
+        live = 0
+        for run in self.shell.runs.values():
+            counts[run.status.value] = counts.get(run.status.value, 0) + 1
+            live += run.status.live
+        alerts = sum(
+            a.status is AlertStatus.PENDING and a.severity is not Severity.INFO for a in self.shell.alerts.values()
+        )
+        return StatusReply(
+            project=str(self.project),
+            version=__version__,
+            log_id=self.shell.store.log_id,
+            seq=self.shell.newest_seq(),
+            pid=os.getpid(),
+            started_at=self.started_at,
+            counts=counts,
+            live=live,
+            queued=counts.get("queued", 0),
+            alerts=alerts,
+            best=self._best(),
+            draining=self.draining,
+            problem=str(self.shell.problem) if self.shell.problem else None,
+        )
+
+    def _best(self) -> dict[str, Any] | None:
+        """The best finished run of the newest sweep, else of the newest run's primary metric. Never confirmed here."""
+        sweeps = sorted((s for s in self.shell.sweeps.values() if not s.archived), key=lambda s: s.created_at)
+        if sweeps:
+            sweep = sweeps[-1]
+            pool = [r for r in self.shell.runs.values() if r.sweep_id == sweep.id]
+            primary, mode = sweep.primary, sweep.mode
+        else:
+            pool = [r for r in self.shell.runs.values() if r.primary]
+            if not pool:
+                return None
+            newest = max(pool, key=lambda r: r.created_at)
+            primary, mode = newest.primary or "", newest.mode
+        sign = 1.0 if mode == "min" else -1.0
+        found = []
+        for run in pool:
+            summary = self.runs.shown(run).summary.get(primary)
+            value = None if summary is None else (summary.min if mode == "min" else summary.max)
+            if value is not None and run.status.value in ("finished", "running"):
+                found.append((sign * value, run.id, run.alias or run.name))
+        if not found:
+            return None
+        value, run_id, name = min(found)
+        return {
+            "run": run_id,
+            "name": name,
+            "metric": primary,
+            "value": sign * value,
+            "mode": mode,
+            "confirmed": False,
+        }
+
+    def doctor(self) -> list[Check]:
+        """What the engine sees. Doors add what only they can see (the lab extension, the browser)."""
+        checks = [Check(name="engine", ok=True, detail=f"ragent {__version__}, pid {os.getpid()}, {self.project}")]
+        version = ".".join(map(str, sys.version_info[:3]))
+        checks.append(Check(name="python", ok=sys.version_info >= (3, 10), detail=f"{version} at {sys.executable}"))
+        for name, executor in self.executors.items():
+            if name == "fake":
+                continue
+            ok, detail = executor.available()
+            remedy = "" if ok else "Runs start as plain processes until then."
+            checks.append(Check(name=f"executor {name}", ok=ok, detail=detail, remedy=remedy))
+        gpus = self.scheduler.gpus.list()
+        names = ", ".join(sorted({str(g.get("name", "GPU")) for g in gpus}))
+        checks.append(Check(name="gpus", ok=True, detail=f"{len(gpus)}: {names}" if gpus else "none found"))
+        free = shutil.disk_usage(self.project).free
+        checks.append(
+            Check(
+                name="disk",
+                ok=free > 1 << 30,
+                detail=f"{free / (1 << 30):.1f} GiB free",
+                remedy="" if free > 1 << 30 else "Free some space: runs fail when their logs cannot be written.",
+            )
+        )
+        problem = self.shell.problem
+        checks.append(
+            Check(
+                name="store",
+                ok=problem is None,
+                detail=f"log {self.shell.store.log_id}, {self.shell.newest_seq()} records"
+                if problem is None
+                else problem.problem,
+                remedy=problem.remedy if problem else "",
+            )
+        )
+        unwatched = [r.id for r in self.shell.live_runs() if r.health.startswith("unwatched")]
+        if unwatched:
+            checks.append(
+                Check(
+                    name="sidecars",
+                    ok=False,
+                    detail=f"{len(unwatched)} live runs are unwatched: {', '.join(unwatched[:3])}",
+                    remedy="See sidecar.log in the run's folder.",
+                )
+            )
+        return checks

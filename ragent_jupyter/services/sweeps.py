@@ -1,0 +1,193 @@
+"""The desk of sweeps: makes runs out of trials, keeps the width full, ends what is over. Needs no browser."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import msgspec
+
+from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, RagentError
+from ragent_jupyter.domain.run import Run
+from ragent_jupyter.domain.sweep import Sweep, SweepStatus, Trial
+from ragent_jupyter.domain.wire import CreateRun, CreateSweep
+from ragent_jupyter.rules import sweep_life
+from ragent_jupyter.rules.sweep_space import command_for, expand
+
+from .runs import RunsDesk
+from .shell import Change, Shell
+
+log = logging.getLogger("ragent.engine")
+
+
+class SweepsDesk:
+    def __init__(self, shell: Shell, runs: RunsDesk, project: Path) -> None:
+        self.shell = shell
+        self.runs = runs
+        self.project = project
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._requests: dict[str, str] = {}
+
+    def begin(self) -> None:
+        self._requests = {s.request_id: s.id for s in self.shell.sweeps.values() if s.request_id}
+
+    def get(self, sweep_id: str) -> Sweep:
+        sweep = self.shell.sweeps.get(sweep_id)
+        if sweep is None:
+            raise NotFound(f"No sweep {sweep_id!r} in this project.", "List them with `ragent sweeps --json`.")
+        return sweep
+
+    def list(self, *, archived: bool = False) -> list[Sweep]:
+        found = [s for s in self.shell.sweeps.values() if archived or not s.archived]
+        return sorted(found, key=lambda s: (s.created_at, s.id), reverse=True)
+
+    async def create(self, body: CreateSweep) -> Sweep:
+        """Raises BadInput, CannotBeDone: an impossible space, an empty command. Nothing is left behind then."""
+        if body.request_id and body.request_id in self._requests:
+            return self.get(self._requests[body.request_id])
+        if not body.command.strip():
+            raise BadInput("The command is empty.", "Give the command that one trial runs, without its parameters.")
+        if not 1 <= body.parallel <= 1000:
+            raise BadInput(f"parallel is {body.parallel}.", "Give a number from 1 to 1000.")
+        if body.max_runs > 10_000:
+            raise BadInput(f"max_runs is {body.max_runs}.", "Give at most 10,000; split larger sweeps.")
+        points = expand(body.space, body.max_runs)
+        if body.executor is not None:
+            self.runs.executor_for(body.executor)
+        loop = asyncio.get_running_loop()
+        interpreter = await loop.run_in_executor(None, self.runs.interpreters.resolve, body.python, body.caller_python)
+        cwd = self.runs._cwd(body.cwd)
+        if body.request_id and body.request_id in self._requests:
+            return self.get(self._requests[body.request_id])
+        now = self.shell.clock.now()
+        sweep = Sweep(
+            id=self.runs.new_id("swp"),
+            name=body.name or f"sweep {len(self.shell.sweeps) + 1}",
+            command=body.command,
+            cwd=str(cwd),
+            created_at=now,
+            space=body.space,
+            status=SweepStatus.READY,
+            trials=[Trial(index=i, params=p) for i, p in enumerate(points)],
+            max_runs=body.max_runs,
+            parallel=body.parallel,
+            smoke=body.smoke,
+            max_equal_failures=body.max_equal_failures,
+            primary=body.primary,
+            mode=body.mode,
+            gpus=body.gpus,
+            share_gpu=body.share_gpu,
+            executor=body.executor,
+            interpreter=interpreter.path,
+            env=body.env,
+            goal=body.goal,
+            request_id=body.request_id,
+        )
+        if sweep.request_id:
+            self._requests[sweep.request_id] = sweep.id
+        await self.shell.commit([Change("sweep_created", sweep)])
+        if body.start:
+            return await self.start(sweep.id)
+        return sweep
+
+    async def start(self, sweep_id: str) -> Sweep:
+        sweep = self.get(sweep_id)
+        await self._apply(sweep, sweep_life.Start(self.shell.clock.now()))
+        await self.advance(sweep_id)
+        return self.get(sweep_id)
+
+    async def stop(self, sweep_id: str, *, by: str = "user", now: bool = False) -> Sweep:
+        """No trial is launched any more; those that live are stopped with their grace."""
+        sweep = self.get(sweep_id)
+        await self._apply(sweep, sweep_life.StopSweep(self.shell.clock.now(), by))
+        for run in self._runs(sweep).values():
+            if not run.status.terminal:
+                await self.runs.stop(run.id, by=f"sweep:{sweep_id}", now=now)
+        return self.get(sweep_id)
+
+    async def _apply(
+        self,
+        sweep: Sweep,
+        event: sweep_life.Start | sweep_life.StopSweep | sweep_life.TrialRun | sweep_life.Over,
+    ) -> None:
+        changes = []
+        for record in sweep_life.decide(sweep, event):
+            sweep = sweep_life.evolve(sweep, record)
+            changes.append(Change(record.type, sweep))
+        if changes:
+            await self.shell.commit(changes)
+
+    def _runs(self, sweep: Sweep) -> dict[str, Run]:
+        ids = [r for t in sweep.trials for r in t.run_ids]
+        return {i: self.shell.runs[i] for i in ids if i in self.shell.runs}
+
+    async def adopt(self, run: Run) -> None:
+        """A run of a trial that the sweep does not list yet (a retry, or a crash between the two): list it."""
+        if run.sweep_id is None or run.trial is None or run.sweep_id not in self.shell.sweeps:
+            return
+        await self._apply(self.get(run.sweep_id), sweep_life.TrialRun(run.trial, run.id))
+
+    async def advance_all(self) -> None:
+        for sweep in list(self.shell.sweeps.values()):
+            if sweep.status is SweepStatus.RUNNING:
+                try:
+                    await self.advance(sweep.id)
+                except RagentError as error:
+                    log.error("sweep %s does not get on: %s", sweep.id, error)
+
+    async def advance(self, sweep_id: str) -> None:
+        """Launch what there is room for; end the sweep where nothing is left."""
+        async with self._locks.setdefault(sweep_id, asyncio.Lock()):
+            sweep = self.get(sweep_id)
+            if sweep.status is not SweepStatus.RUNNING:
+                return
+            # After a crash a run may exist that its trial does not list: adopt before planning, or it runs twice.
+            listed = {r for t in sweep.trials for r in t.run_ids}
+            for run in [r for r in self.shell.runs.values() if r.sweep_id == sweep_id and r.id not in listed]:
+                await self.adopt(run)
+            sweep = self.get(sweep_id)
+            runs = self._runs(sweep)
+            logged = frozenset(
+                r.id for r in runs.values() if r.summary or ((live := self.runs.live.get(r.id)) and live.points > 0)
+            )
+            plan = sweep_life.plan(sweep, runs, logged, self.shell.clock.now())
+            for index in plan.launch:
+                await self._launch(self.get(sweep_id), index)
+            if plan.over is not None:
+                await self._apply(self.get(sweep_id), plan.over)
+
+    async def _launch(self, sweep: Sweep, index: int) -> None:
+        trial = sweep.trials[index]
+        params = trial.params
+        seed = params.get("seed")
+        body = CreateRun(
+            command=command_for(sweep.command, params, sweep.space.flag),
+            name=f"{sweep.name} #{index + 1}",
+            cwd=sweep.cwd,
+            python=sweep.interpreter,
+            env=sweep.env,
+            executor=sweep.executor,
+            gpus=sweep.gpus,
+            share_gpu=sweep.share_gpu,
+            primary=sweep.primary,
+            mode=sweep.mode,
+            params=params,
+            # One run a trial whatever happens between creating it and listing it.
+            request_id=f"{sweep.id}:{index}",
+        )
+        try:
+            run = await self.runs.create(
+                body, sweep_id=sweep.id, trial=index, seed=seed if isinstance(seed, int) else None
+            )
+        except (CannotBeDone, BadInput) as error:
+            reason = f"Trial {index + 1} could not be created: {error.problem} {error.remedy}"
+            over = sweep_life.Over(self.shell.clock.now(), SweepStatus.FAILED, reason)
+            await self._apply(self.get(sweep.id), over)
+            return
+        await self._apply(self.get(sweep.id), sweep_life.TrialRun(index, run.id))
+
+    def shown(self, sweep: Sweep) -> Sweep:
+        from ragent_jupyter.rules.environment import shown_env
+
+        return msgspec.structs.replace(sweep, env=shown_env(sweep.env)) if sweep.env else sweep
