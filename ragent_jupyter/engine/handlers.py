@@ -178,7 +178,8 @@ class AlertRespond(EngineHandler):
 class MetricSeries(EngineHandler):
     async def get(self) -> None:
         runs = [r for r in (self.arg("runs") or "").split(",") if r]
-        names = [n for n in (self.arg("names") or "").split(",") if n]
+        # ?name= may be repeated and is taken as it stands: a metric's name may hold a comma.
+        names = [n for n in (self.arg("names") or "").split(",") if n] + self.get_query_arguments("name", strip=False)
         if not runs or not names:
             raise BadInput("Name the runs and the metrics.", "Send ?runs=run_…,run_…&names=loss,val_loss.")
         x = self.arg("x") or "step"
