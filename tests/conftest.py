@@ -1,4 +1,4 @@
-"""Shared by every tier. No plugin is loaded here: pytest-jupyter's event loop and Playwright's do not share a process."""
+"""Shared by every tier. No plugin is loaded here: pytest-jupyter's loop and Playwright's do not share a process."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from .base import EngineHandler
 
 class Runs(EngineHandler):
     def get(self) -> None:
-        reply = self.engine.runs.list(
+        reply = self.engine.runs.page(
             status=self.set_arg("status"),
             sweep=self.arg("sweep"),
             query=self.arg("q") or "",
@@ -134,7 +134,7 @@ class RunFiles(EngineHandler):
 class Sweeps(EngineHandler):
     def get(self) -> None:
         sweeps = self.engine.sweeps
-        self.reply(200, SweepsReply(sweeps=[sweeps.shown(s) for s in sweeps.list(archived=self.flag("archived"))]))
+        self.reply(200, SweepsReply(sweeps=[sweeps.shown(s) for s in sweeps.newest(archived=self.flag("archived"))]))
 
     async def post(self) -> None:
         sweep = await self.engine.sweeps.create(self.body(CreateSweep))
@@ -158,7 +158,7 @@ class SweepVerb(EngineHandler):
 
 class Alerts(EngineHandler):
     def get(self) -> None:
-        reply = self.engine.alerts.list(
+        reply = self.engine.alerts.page(
             status=self.set_arg("status"), run=self.arg("run"), severity=self.set_arg("severity")
         )
         self.reply(200, reply)

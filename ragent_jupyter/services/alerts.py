@@ -56,7 +56,7 @@ class AlertsDesk:
             raise NotFound(f"No alert {alert_id!r} in this project.", "List them with `ragent alerts --all`.")
         return alert
 
-    def list(
+    def page(
         self,
         *,
         status: set[str] | None = None,

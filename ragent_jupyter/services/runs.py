@@ -78,7 +78,7 @@ class RunsDesk:
                 fields["health"] = live.health
         return msgspec.structs.replace(run, **fields) if fields else run
 
-    def list(
+    def page(
         self,
         *,
         status: set[str] | None = None,
@@ -125,11 +125,10 @@ class RunsDesk:
     def executor_for(self, wanted: str | None) -> str:
         """The executor by name, or the default: the preferred one, else tmux, else plain processes."""
         if wanted is None:
-            preferred = self.shell.prefs.get("executor")
-            names = [preferred] if preferred in self.executors else []
-            for name in [*names, "tmux", "process"]:
+            preferred = str(self.shell.prefs.get("executor") or "tmux")
+            for name in (preferred, "tmux", "process"):
                 if name in self.executors and self.executors[name].available()[0]:
-                    return str(name)
+                    return name
             raise CannotBeDone("No executor is available here.", "Run `ragent doctor`.")
         if wanted not in self.executors:
             known = ", ".join(n for n in self.executors if n != "fake")

@@ -38,7 +38,7 @@ class SweepsDesk:
             raise NotFound(f"No sweep {sweep_id!r} in this project.", "List them with `ragent sweeps --json`.")
         return sweep
 
-    def list(self, *, archived: bool = False) -> list[Sweep]:
+    def newest(self, *, archived: bool = False) -> list[Sweep]:
         found = [s for s in self.shell.sweeps.values() if archived or not s.archived]
         return sorted(found, key=lambda s: (s.created_at, s.id), reverse=True)
 
