@@ -86,7 +86,7 @@ class Stream(Base):
         n = int(self.get_argument("n", "3"))
         try:
             for i in range(n):
-                while not (self.project / f"go{i}").exists():
+                while not (self.project / f"go{i}").exists():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
                 self.write(json.dumps({"i": i}) + "\n")
                 await self.flush()
