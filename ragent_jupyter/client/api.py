@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
@@ -39,7 +40,7 @@ from ragent_jupyter.runfiles.project import find_project, socket_path
 
 from . import transport
 from .start import ensure_engine
-from .transport import AnswerLost, NobodyListens
+from .transport import AnswerLost, NobodyListens, StreamQuiet
 
 T = TypeVar("T")
 _REPORT_TIMEOUT_S = 180.0  # a report may run a notebook
@@ -186,7 +187,7 @@ class Client:
         """Curves of `runs` x `names`, cut to `points` buckets each (0: every point)."""
         query = {
             "runs": list(runs),
-            "names": list(names),
+            "name": tuple(names),  # repeated, as a metric's name may hold a comma
             "x": x,
             "points": points,
             "from": from_,
@@ -218,8 +219,8 @@ class Client:
     def start_sweep(self, sweep_id: str) -> Sweep:
         return self.post(f"sweeps/{sweep_id}/start", type=Sweep)
 
-    def stop_sweep(self, sweep_id: str) -> Sweep:
-        return self.post(f"sweeps/{sweep_id}/stop", type=Sweep)
+    def stop_sweep(self, sweep_id: str, *, now: bool = False) -> Sweep:
+        return self.post(f"sweeps/{sweep_id}/stop", StopRun(now=now), type=Sweep)
 
     def alerts(self, *, status: str | None = None, run: str | None = None, severity: str | None = None) -> AlertsReply:
         return self.get("alerts", type=AlertsReply, query={"status": status, "run": run, "severity": severity})
@@ -314,6 +315,8 @@ class Client:
                 if not endless:
                     return
                 barren += 1
+            except StreamQuiet:
+                pass  # a log that says nothing; the handshake below tells whether the engine is still there
             except (AnswerLost, NobodyListens):
                 barren += 1
                 if barren > 3:
@@ -321,6 +324,7 @@ class Client:
             if barren > 3:
                 raise Unreachable(f"The engine ends its stream of {path} at once.", "See .ragent/engine.log.")
             self._socket = None
+            threading.Event().wait(0.05 * barren)
 
 
 def _with_request_id(body: T) -> T:

@@ -133,7 +133,6 @@ def _start(project: Path, timeout: float) -> StatusReply:
     deadline = time.monotonic() + timeout
     begun = log_path.stat().st_size if log_path.exists() else 0
     child = _spawn(project, log_path)
-    spawned = 1
     while True:
         try:
             status = engine_status(project, timeout=max(1.0, deadline - time.monotonic()))
@@ -153,20 +152,15 @@ def _start(project: Path, timeout: float) -> StatusReply:
             child.wait(0.02)
         except subprocess.TimeoutExpired:
             continue
-        # It ended. Either another door was quicker and that engine holds the lock (it will answer soon), or an older
-        # one has not let go of the lock yet, or this one cannot start at all.
-        refusal = _refusal(log_path, begun)
-        if spawned >= 3:
-            raise refusal or MissingPart(
+        if child.returncode != 0:
+            raise _refusal(log_path, begun) or MissingPart(
                 f"The engine ended at once with exit code {child.returncode}.",
                 f"Its messages are in {log_path}.{_tail(log_path, begun)}",
             )
-        if refusal is not None and refusal.status != 423:
-            raise refusal
-        if _answers_soon(project, 0.3 * spawned):
-            continue
-        child = _spawn(project, log_path)
-        spawned += 1
+        # It found the lock taken: by another door's engine, which will answer soon, or by an older one that still has
+        # things to put away. Whoever it is, the next one that we start takes over once the lock is free.
+        if not _answers_soon(project, 0.3):
+            child = _spawn(project, log_path)
 
 
 def _spawn(project: Path, log_path: Path) -> subprocess.Popen[bytes]:
@@ -210,11 +204,11 @@ def _tail(log_path: Path, begun: int) -> str:
 
 
 def _refusal(log_path: Path, begun: int) -> RagentError | None:
-    """The error that an engine which could not start wrote as its last line, if it did so in our words."""
+    """Why an engine could not start, if it said so in our words: its last line that is an error."""
     for line in reversed(_new_text(log_path, begun).splitlines()):
         if line.startswith('{"error"'):
             try:
-                body = msgspec.json.decode(line.encode(), type=ErrorReply).error
+                body = msgspec.json.decode(line, type=ErrorReply).error
             except msgspec.DecodeError:
                 return None
             return from_wire(0, body.type, body.problem, body.remedy)

@@ -29,6 +29,10 @@ class AnswerLost(Unreachable):
     """The connection broke after the request was sent: it may or may not have been done."""
 
 
+class StreamQuiet(AnswerLost):
+    """Nothing came on a stream for a while: either there was nothing to say, or nobody is there to say it."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, socket_path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
@@ -59,19 +63,23 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def url(path: str, query: Mapping[str, Any] | None = None) -> str:
-    """`runs/run_1` and {"limit": 5, "after": None} as a path under the API; None values are left out.
+    """`runs/run_1` and {"limit": 5, "after": None} as a path under the API; None values are left out, a list is
+    joined by commas, a tuple repeats the name.
 
     >>> url("runs", {"limit": 5, "after": None, "status": ["failed", "stopped"]})
     '/ragent/api/v1/runs?limit=5&status=failed%2Cstopped'
     """
     path = API + quote(path, safe="/")
-    pairs = []
+    pairs: list[tuple[str, Any]] = []
     for name, value in (query or {}).items():
         if value is None:
             continue
+        if isinstance(value, tuple):
+            pairs += [(name, one) for one in value]
+            continue
         if isinstance(value, bool):
             value = int(value)
-        elif isinstance(value, (list, tuple)):
+        elif isinstance(value, list):
             value = ",".join(map(str, value))
         pairs.append((name, value))
     return f"{path}?{urlencode(pairs)}" if pairs else path
@@ -169,6 +177,10 @@ def stream(
         while True:
             try:
                 piece = response.read1(65536)
+            except TimeoutError as error:
+                raise StreamQuiet(
+                    f"The engine's stream said nothing for {timeout:g} s.", "Repeat the command."
+                ) from error
             except (OSError, http.client.HTTPException) as error:
                 raise AnswerLost("The engine's stream broke off.", "Repeat the command.") from error
             if not piece:
