@@ -125,7 +125,10 @@ class SqlStore:
     def _connect(self) -> Connection:
         """The writer's connection; made anew after a failure, when what the disk holds is looked up again."""
         if self._writing is None:
-            connection = self._dialect.writer()
+            try:
+                connection = self._dialect.writer()
+            except Held as error:  # perhaps by our own dead connection, which the server has not yet noticed
+                raise StoreFailed(error.problem, error.remedy) from error
             try:
                 with connection.begin():
                     row = connection.execute(select(schema.head)).one()
