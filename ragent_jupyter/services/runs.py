@@ -366,7 +366,7 @@ def with_params(command: str, changes: Mapping[str, Any]) -> str:
         word = shlex.quote(spell(value))
         pattern = re.compile(
             rf"(?P<head>(?<!\S)(?:--?{re.escape(name)}(?:=|\s+)|{re.escape(name)}=))"
-            r"(?P<old>'[^']*'|\"[^\"]*\"|\S+)"
+            r"(?P<old>'[^']*'|\"[^\"]*\"|[^\s;|&<>()]+)"
         )
         command, times = pattern.subn(lambda m, word=word: m["head"] + word, command)  # type: ignore[misc]
         if not times:
