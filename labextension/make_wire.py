@@ -36,7 +36,7 @@ def is_request(cls: type) -> bool:
 
 
 def union(parts: list[str]) -> str:
-    return " | ".join(dict.fromkeys(parts))
+    return "unknown" if "unknown" in parts else " | ".join(dict.fromkeys(parts))
 
 
 def ts(kind: Any) -> str:

@@ -1,3 +1,278 @@
-import { JupyterFrontEndPlugin } from '@jupyterlab/application';
-const plugin: JupyterFrontEndPlugin<void> = { id: 'ragent-jupyter:plugin', autoStart: true, activate: () => undefined };
+/** Where Lab meets the panel. Only JupyterFrontEnd is required: all else is used where it is there. */
+import {
+  ILayoutRestorer,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import {
+  ICommandPalette,
+  MainAreaWidget,
+  WidgetTracker
+} from '@jupyterlab/apputils';
+import { ServerConnection } from '@jupyterlab/services';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { LabIcon } from '@jupyterlab/ui-components';
+import type { ReadonlyJSONObject } from '@lumino/coreutils';
+
+import { Api } from './api';
+import { CommandIDs, NAMESPACE, PANEL_ID, PLUGIN_ID } from './commands';
+import type { Host } from './hooks';
+import { PanelModel, type Memory, type PanelState } from './models/panel';
+import { Project } from './models/project';
+import { RagentWidget } from './sidebar';
+import { IRagent } from './tokens';
+
+const icon = new LabIcon({
+  name: 'ragent-jupyter:mark',
+  svgstr:
+    '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 22 22"><g class="jp-icon3" fill="none" stroke="#616161" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"><path d="M3.5 3.5v15h15"/><path d="M6.5 6.5c1.6 5 3.2 7.6 11.5 8"/></g><circle class="jp-icon3" fill="#616161" cx="18" cy="14.5" r="1.9"/></svg>'
+});
+
+/** Lab keeps it with the workspace. */
+function memoryOf(state: IStateDB | null, key: string): Memory {
+  const id = `${NAMESPACE}:${key}`;
+  return {
+    load: async () =>
+      ((await state?.fetch(id)) as Partial<PanelState> | undefined) ?? null,
+    save: async panel => {
+      await state?.save(id, panel as unknown as ReadonlyJSONObject);
+    }
+  };
+}
+
+/** For commands that take a run. */
+const RUN_ARGS = {
+  args: {
+    type: 'object',
+    properties: {
+      run: { type: 'string', description: 'The id of a run' }
+    },
+    required: ['run']
+  }
+} as const;
+const NO_ARGS = { args: { type: 'object', properties: {} } } as const;
+
+const plugin: JupyterFrontEndPlugin<IRagent> = {
+  id: PLUGIN_ID,
+  description: 'Runs, live charts and alerts of the project.',
+  autoStart: true,
+  provides: IRagent,
+  optional: [
+    ILayoutRestorer,
+    ICommandPalette,
+    ISettingRegistry,
+    IStateDB,
+    ITranslator
+  ],
+  activate: (
+    app: JupyterFrontEnd,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    settings: ISettingRegistry | null,
+    stateDB: IStateDB | null,
+    translator: ITranslator | null
+  ): IRagent => {
+    const trans = (translator ?? nullTranslator).load(NAMESPACE);
+    const { serverSettings } = app.serviceManager;
+    const api = new Api(
+      {
+        baseUrl: serverSettings.baseUrl,
+        wsUrl: serverSettings.wsUrl,
+        fetch: (url, init) =>
+          ServerConnection.makeRequest(url, init, serverSettings)
+      },
+      trans
+    );
+    const project = new Project(api);
+    let points = 600;
+    const hostOf = (panel: PanelModel): Host => ({
+      project,
+      panel,
+      trans,
+      points: () => points,
+      kernels: async () => {
+        const { kernelspecs } = app.serviceManager;
+        await kernelspecs.ready;
+        return Object.keys(kernelspecs.specs?.kernelspecs ?? {}).map(
+          name => `kernel:${name}`
+        );
+      }
+    });
+
+    const panel = new PanelModel(memoryOf(stateDB, 'sidebar'));
+    const sidebar = new RagentWidget(hostOf(panel));
+    sidebar.id = PANEL_ID;
+    sidebar.title.icon = icon;
+    sidebar.title.caption = trans.__('ragent: runs, charts, alerts');
+    app.shell.add(sidebar, 'left', { rank: 850, type: 'ragent' });
+    restorer?.add(sidebar, PANEL_ID);
+    const restored = Promise.all([panel.restore(), app.restored]);
+    restored.catch(error => console.warn('ragent: state not restored', error));
+
+    const { commands } = app;
+    const toFront = () => app.shell.activateById(PANEL_ID);
+    const tracker = new WidgetTracker<MainAreaWidget<RagentWidget>>({
+      namespace: `${NAMESPACE}-wide`
+    });
+    const add = (
+      id: string,
+      label: string,
+      caption: string,
+      execute: () => void
+    ) => {
+      commands.addCommand(id, {
+        label,
+        caption,
+        icon: id === CommandIDs.open ? icon : undefined,
+        describedBy: NO_ARGS,
+        execute
+      });
+      palette?.addItem({ command: id, category: trans.__('ragent') });
+    };
+    add(
+      CommandIDs.open,
+      trans.__('Open ragent'),
+      trans.__('Runs, charts and alerts of this project'),
+      toFront
+    );
+    add(
+      CommandIDs.newRun,
+      trans.__('New Run…'),
+      trans.__('Start a command as a run'),
+      () => {
+        toFront();
+        panel.newRun();
+      }
+    );
+    add(
+      CommandIDs.showRuns,
+      trans.__('Show Runs'),
+      trans.__('The list of runs'),
+      () => {
+        toFront();
+        panel.showTab('runs');
+      }
+    );
+    add(
+      CommandIDs.showCharts,
+      trans.__('Show Charts'),
+      trans.__('Live charts of metrics'),
+      () => {
+        toFront();
+        panel.showTab('charts');
+      }
+    );
+    add(
+      CommandIDs.showAlerts,
+      trans.__('Show Alerts'),
+      trans.__('What waits for an answer'),
+      () => {
+        toFront();
+        panel.showTab('alerts');
+      }
+    );
+    add(
+      CommandIDs.find,
+      trans.__('Find a Run'),
+      trans.__('Filter the list of runs'),
+      () => {
+        toFront();
+        panel.find();
+      }
+    );
+    add(
+      CommandIDs.reload,
+      trans.__('Read Everything Anew'),
+      trans.__('Asks the server for all runs and alerts again'),
+      () => void project.load()
+    );
+    add(
+      CommandIDs.openWide,
+      trans.__('Open ragent in the Main Area'),
+      trans.__('List and detail side by side'),
+      () => {
+        if (tracker.currentWidget) {
+          app.shell.activateById(tracker.currentWidget.id);
+          return;
+        }
+        const wide = new PanelModel(memoryOf(stateDB, 'wide'));
+        const content = new RagentWidget(hostOf(wide));
+        const widget = new MainAreaWidget({ content });
+        widget.id = `${PANEL_ID}-wide`;
+        widget.title.label = trans.__('ragent');
+        widget.title.icon = icon;
+        app.shell.add(widget, 'main');
+        void tracker.add(widget);
+        wide
+          .restore()
+          .catch(error => console.warn('ragent: state not restored', error));
+      }
+    );
+    void restorer?.restore(tracker, {
+      command: CommandIDs.openWide,
+      name: () => 'wide'
+    });
+
+    commands.addCommand(CommandIDs.showRun, {
+      label: trans.__('Show a Run'),
+      describedBy: RUN_ARGS,
+      execute: args => {
+        toFront();
+        panel.openRun(String(args.run));
+      }
+    });
+    commands.addCommand(CommandIDs.stopRun, {
+      label: trans.__('Stop a Run'),
+      describedBy: RUN_ARGS,
+      execute: async args => project.putRun(await api.stop(String(args.run)))
+    });
+    commands.addCommand(CommandIDs.retryRun, {
+      label: trans.__('Retry a Run'),
+      describedBy: RUN_ARGS,
+      execute: async args => project.putRun(await api.retry(String(args.run)))
+    });
+
+    settings
+      ?.load(PLUGIN_ID)
+      .then(mine => {
+        const read = () => {
+          points = mine.get('points').composite as number;
+          const side = mine.get('side').composite as string;
+          const area = sidebar.parent && shellArea(app, side);
+          if (area) {
+            app.shell.add(sidebar, area, { rank: 850, type: 'ragent' });
+          }
+        };
+        mine.changed.connect(read);
+        read();
+      })
+      // A broken settings file must not take the panel along: it goes on with what it has.
+      .catch(error => console.warn('ragent: settings not read', error));
+
+    return {
+      project,
+      open: runId => {
+        toFront();
+        if (runId) {
+          panel.openRun(runId);
+        }
+      }
+    };
+  }
+};
+
+/** Where the panel has to go; null if it is there. */
+function shellArea(app: JupyterFrontEnd, side: string): string | null {
+  for (const area of ['left', 'right']) {
+    for (const widget of app.shell.widgets(area)) {
+      if (widget.id === PANEL_ID) {
+        return area === side ? null : side;
+      }
+    }
+  }
+  return null;
+}
+
 export default plugin;

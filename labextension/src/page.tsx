@@ -1,1 +1,92 @@
-export {};
+/** The panel without Lab around it: for a phone, or a tab of its own. Served at `ragent/`. */
+import * as React from 'react';
+import { createRoot } from 'react-dom/client';
+import 'uplot/dist/uPlot.min.css';
+import '../style/base.css';
+import '../style/page.css';
+
+import { Api, type Door } from './api';
+import { Panel } from './components/Panel';
+import { PanelModel, type Memory, type PanelState } from './models/panel';
+import { Project } from './models/project';
+import { plainEnglish } from './words';
+
+const KEY = 'ragent:panel';
+
+/** This browser's own. Private windows may refuse it: then nothing is kept, and nothing breaks. */
+const memory: Memory = {
+  async load() {
+    try {
+      const text = localStorage.getItem(KEY);
+      return text ? (JSON.parse(text) as Partial<PanelState>) : null;
+    } catch {
+      return null;
+    }
+  },
+  async save(state) {
+    try {
+      localStorage.setItem(KEY, JSON.stringify(state));
+    } catch {
+      // Full or forbidden: the state lives as long as the page.
+    }
+  }
+};
+
+const xsrf = () => /(?:^|; )_xsrf=([^;]+)/.exec(document.cookie)?.[1] ?? '';
+
+const baseUrl = new URL(
+  document.body.dataset.baseUrl ?? '/',
+  location.href
+).toString();
+
+const door: Door = {
+  baseUrl,
+  wsUrl: baseUrl.replace(/^http/, 'ws'),
+  fetch: (url, init) =>
+    fetch(url, {
+      ...init,
+      credentials: 'same-origin',
+      headers: { ...init.headers, 'X-XSRFToken': xsrf() }
+    })
+};
+
+const project = new Project(new Api(door));
+const panel = new PanelModel(memory);
+
+let looking = false;
+const look = () => {
+  const seen = document.visibilityState === 'visible';
+  if (seen !== looking) {
+    looking = seen;
+    if (seen) {
+      project.hold();
+    } else {
+      project.release();
+    }
+  }
+};
+document.addEventListener('visibilitychange', look);
+
+// A link may name a run: ragent/#run_…
+const named = /^#(run_\w+)$/.exec(location.hash)?.[1];
+
+void panel.restore().then(() => {
+  if (named) {
+    panel.openRun(named);
+  }
+  look();
+  createRoot(document.getElementById('app')!).render(
+    <>
+      <h1 className="rg-unseen">ragent</h1>
+      <Panel
+        host={{
+          project,
+          panel,
+          trans: plainEnglish,
+          kernels: async () => [],
+          points: () => 600
+        }}
+      />
+    </>
+  );
+});

@@ -103,6 +103,8 @@ export interface Run {
   tags: string[];
   notes: string;
   colour: string | null;
+  settled: boolean;
+  request_id: string | null;
   pid: number | null;
   kernel: string | null;
 }
@@ -147,6 +149,8 @@ export const RUN_DEFAULTS: Partial<Run> = {
   "tags": [],
   "notes": "",
   "colour": null,
+  "settled": false,
+  "request_id": null,
   "pid": null,
   "kernel": null
 };
@@ -221,6 +225,7 @@ export interface Sweep {
   started_at: number | null;
   ended_at: number | null;
   archived: boolean;
+  request_id: string | null;
 }
 
 export const SWEEP_DEFAULTS: Partial<Sweep> = {
@@ -241,7 +246,8 @@ export const SWEEP_DEFAULTS: Partial<Sweep> = {
   "goal": "",
   "started_at": null,
   "ended_at": null,
-  "archived": false
+  "archived": false,
+  "request_id": null
 };
 
 export type Severity = "info" | "warning" | "critical";
@@ -353,7 +359,7 @@ export interface Envelope {
   time: number;
   topic: string;
   type: string;
-  data: unknown | Record<string, unknown>;
+  data: unknown;
 }
 
 export interface ErrorBody {
@@ -367,7 +373,7 @@ export interface ErrorReply {
 }
 
 /**
- * POST runs. command: a list is executed as it is; a text goes to `sh -c` (or is a notebook's path for kind notebook).
+ * POST runs. command: a list is executed as it is; a text goes to `sh -c` (kind notebook: it is a path).
  */
 export interface CreateRun {
   command: string | string[];

@@ -1,0 +1,343 @@
+/** The engine's routes, as typed calls. Lab and the page each bring a `Door`, the way to reach them. */
+import {
+  ALERT_DEFAULTS,
+  RUN_DEFAULTS,
+  SWEEP_DEFAULTS,
+  type Alert,
+  type AlertsReply,
+  type CreateRun,
+  type Envelope,
+  type ErrorReply,
+  type ExecutorsReply,
+  type LogsReply,
+  type MetricNames,
+  type Run,
+  type RunsReply,
+  type SeriesReply,
+  type StatusReply,
+  type Sweep,
+  type SweepsReply
+} from './wire';
+import { plainEnglish, type Trans } from './words';
+
+export const API = 'ragent/api/v1/';
+
+/** How requests leave: with whose cookies, headers and base address. */
+export interface Door {
+  fetch(url: string, init: RequestInit): Promise<Response>;
+  /** With a slash at the end. */
+  baseUrl: string;
+  wsUrl: string;
+}
+
+/** A refusal: what is wrong and what helps. status 0: no answer came at all. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly type: string,
+    readonly problem: string,
+    readonly remedy: string
+  ) {
+    super(`${problem} ${remedy}`.trim());
+  }
+
+  /** Everything, for the clipboard. */
+  get details(): string {
+    return [
+      this.problem,
+      this.remedy,
+      `(${this.status || 'no answer'}, ${this.type})`
+    ]
+      .filter(Boolean)
+      .join('\n');
+  }
+}
+
+/** Objects travel without the fields that have their default: absent means default. */
+export const wholeRun = (raw: Partial<Run>): Run =>
+  ({ ...RUN_DEFAULTS, ...raw }) as Run;
+export const wholeAlert = (raw: Partial<Alert>): Alert =>
+  ({ ...ALERT_DEFAULTS, ...raw }) as Alert;
+export const wholeSweep = (raw: Partial<Sweep>): Sweep =>
+  ({ ...SWEEP_DEFAULTS, ...raw }) as Sweep;
+
+/** Splits a byte stream into JSON lines, whatever the borders of its chunks. */
+export async function* ndjson<T>(
+  body: ReadableStream<Uint8Array>
+): AsyncGenerator<T> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let rest = '';
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      rest += done ? decoder.decode() : decoder.decode(value, { stream: true });
+      const lines = rest.split('\n');
+      rest = done ? '' : (lines.pop() ?? '');
+      for (const line of lines) {
+        if (line.trim()) {
+          yield JSON.parse(line) as T;
+        }
+      }
+      if (done) {
+        return;
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => undefined);
+  }
+}
+
+export interface SeriesQuery {
+  runs: string[];
+  names: string[];
+  x: 'step' | 'time' | 'relative';
+  points: number;
+  since?: string[];
+}
+
+export interface EventsReply {
+  events: Envelope[];
+  next: number;
+  log_id: string;
+}
+
+type Query = Record<string, string | number | undefined>;
+
+export class Api {
+  constructor(
+    private readonly door: Door,
+    private readonly trans: Trans = plainEnglish
+  ) {}
+
+  status = (): Promise<StatusReply> => this.get('status');
+  executors = (): Promise<ExecutorsReply> => this.get('executors');
+
+  async runs(query: Query = {}): Promise<RunsReply> {
+    const reply = await this.get<RunsReply>('runs', query);
+    return { ...reply, runs: reply.runs.map(wholeRun) };
+  }
+
+  async run(id: string): Promise<Run> {
+    return wholeRun(await this.get(`runs/${id}`));
+  }
+
+  async createRun(body: CreateRun): Promise<Run> {
+    return wholeRun(await this.send('POST', 'runs', body));
+  }
+
+  async start(id: string): Promise<Run> {
+    return wholeRun(await this.send('POST', `runs/${id}/start`, {}));
+  }
+
+  async stop(id: string, now = false): Promise<Run> {
+    return wholeRun(await this.send('POST', `runs/${id}/stop`, { now }));
+  }
+
+  async retry(id: string, set: Record<string, unknown> = {}): Promise<Run> {
+    return wholeRun(await this.send('POST', `runs/${id}/retry`, { set }));
+  }
+
+  async archive(id: string): Promise<Run> {
+    return wholeRun(await this.send('POST', `runs/${id}/archive`, {}));
+  }
+
+  metricNames = (id: string): Promise<MetricNames> =>
+    this.get(`runs/${id}/metrics`);
+
+  logs = (id: string, offset: number, limit: number): Promise<LogsReply> =>
+    this.get(`runs/${id}/logs`, { offset, limit });
+
+  async sweeps(): Promise<Sweep[]> {
+    return (await this.get<SweepsReply>('sweeps')).sweeps.map(wholeSweep);
+  }
+
+  async stopSweep(id: string): Promise<void> {
+    await this.send('POST', `sweeps/${id}/stop`, {});
+  }
+
+  async alerts(query: Query = {}): Promise<Alert[]> {
+    return (await this.get<AlertsReply>('alerts', query)).alerts.map(
+      wholeAlert
+    );
+  }
+
+  async respond(id: string, choice: string): Promise<Alert> {
+    return wholeAlert(
+      await this.send('POST', `alerts/${id}/respond`, { choice })
+    );
+  }
+
+  series(query: SeriesQuery, signal?: AbortSignal): Promise<SeriesReply> {
+    const { runs, names, x, points, since } = query;
+    return this.get(
+      'metrics/series',
+      {
+        runs: runs.join(','),
+        names: names.join(','),
+        x,
+        points,
+        since: since?.join(',')
+      },
+      signal
+    );
+  }
+
+  /** Interpreters the engine knows of; an engine that has no such list has none to suggest. */
+  async interpreters(): Promise<string[]> {
+    try {
+      const reply = await this.get<{ interpreters?: unknown[] }>(
+        'executors/interpreters'
+      );
+      return (reply.interpreters ?? []).map(item =>
+        typeof item === 'string' ? item : (item as { path: string }).path
+      );
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) {
+        return [];
+      }
+      throw error;
+    }
+  }
+
+  /** No token in the address: the cookie that opened the page opens the socket too. */
+  socket(): WebSocket {
+    return new WebSocket(`${this.door.wsUrl}${API}events/ws`);
+  }
+
+  async eventLines(
+    after: number,
+    topics: string[],
+    signal: AbortSignal
+  ): Promise<AsyncGenerator<Envelope>> {
+    const response = await this.ask(
+      'events',
+      { after, topics: topics.join(',') },
+      { headers: { Accept: 'application/x-ndjson' }, signal }
+    );
+    if (!response.body) {
+      throw this.noAnswer();
+    }
+    return ndjson<Envelope>(response.body);
+  }
+
+  events = (
+    after: number,
+    topics: string[],
+    wait: number,
+    signal: AbortSignal
+  ): Promise<EventsReply> =>
+    this.get('events', { after, topics: topics.join(','), wait }, signal);
+
+  private async get<T>(
+    path: string,
+    query: Query = {},
+    signal?: AbortSignal
+  ): Promise<T> {
+    return (await this.ask(path, query, { signal })).json() as Promise<T>;
+  }
+
+  private async send<T>(
+    method: string,
+    path: string,
+    body: unknown
+  ): Promise<T> {
+    const init = {
+      method,
+      body: JSON.stringify(body),
+      headers: { 'Content-Type': 'application/json' }
+    };
+    return (await this.ask(path, {}, init)).json() as Promise<T>;
+  }
+
+  private async ask(
+    path: string,
+    query: Query,
+    init: RequestInit
+  ): Promise<Response> {
+    const filled = Object.entries(query).filter(([, v]) => v !== undefined);
+    const search = new URLSearchParams(
+      filled.map(([k, v]) => [k, String(v)])
+    ).toString();
+    const url = `${this.door.baseUrl}${API}${path}${search ? `?${search}` : ''}`;
+    let response: Response;
+    try {
+      response = await this.door.fetch(url, init);
+    } catch (error) {
+      if (init.signal?.aborted) {
+        throw error;
+      }
+      throw this.noAnswer();
+    }
+    if (!response.ok) {
+      throw await this.refusal(response);
+    }
+    return response;
+  }
+
+  private noAnswer(): ApiError {
+    return new ApiError(
+      0,
+      'unreachable',
+      this.trans.__('The Jupyter server does not answer.'),
+      this.trans.__(
+        'Runs go on without it. Start it again where it was started, then press Try again.'
+      )
+    );
+  }
+
+  private async refusal(response: Response): Promise<ApiError> {
+    const { trans } = this;
+    const { status } = response;
+    try {
+      const { error } = (await response.json()) as ErrorReply;
+      if (error.problem) {
+        return new ApiError(status, error.type, error.problem, error.remedy);
+      }
+    } catch {
+      // Not one of our errors: a proxy's page, a login form. The status alone must do.
+    }
+    if (status === 401 || status === 403) {
+      return new ApiError(
+        status,
+        'not_allowed',
+        trans.__(
+          'The Jupyter server refuses: you are not signed in, or may not use ragent.'
+        ),
+        trans.__(
+          'Reload the page to sign in again. If that does not help, ask who runs the server.'
+        )
+      );
+    }
+    if (status === 404) {
+      return new ApiError(
+        status,
+        'not_found',
+        trans.__(
+          'The server does not know this address: its part of ragent is not running.'
+        ),
+        trans.__(
+          'Run "jupyter server extension enable ragent_jupyter" and start the server again.'
+        )
+      );
+    }
+    if (status >= 502 && status <= 504) {
+      return new ApiError(
+        status,
+        'unreachable',
+        trans.__('ragent does not answer at the moment (%1).', status),
+        trans.__(
+          'Runs go on without it. Run "ragent doctor" in a terminal to see why.'
+        )
+      );
+    }
+    return new ApiError(
+      status,
+      'internal',
+      trans.__('The server answered %1.', status),
+      trans.__(
+        'Run "ragent doctor" in a terminal, or look at the log of the server.'
+      )
+    );
+  }
+}

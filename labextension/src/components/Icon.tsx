@@ -1,0 +1,67 @@
+import * as React from 'react';
+
+const PATHS = {
+  plus: 'M8 3v10M3 8h10',
+  back: 'M10 3 5 8l5 5',
+  close: 'm4 4 8 8m0-8-8 8',
+  fold: 'm4 6 4 4 4-4',
+  unfold: 'm6 4 4 4-4 4',
+  stop: 'M4.5 4.5h7v7h-7z',
+  retry: 'M12.5 8a4.5 4.5 0 1 1-1.4-3.3M12.5 2.5v3h-3',
+  chart: 'M2.5 2.5v11h11M5 10l2.5-3.5L10 9l3-4.5',
+  copy: 'M6 6h7v7H6zM10 6V3H3v7h3',
+  search: 'M7 11.5a4.5 4.5 0 1 1 0-9 4.5 4.5 0 0 1 0 9zM10.3 10.3 14 14',
+  play: 'm5 3.5 7 4.5-7 4.5z',
+  edit: 'M3 13l.7-2.8 7-7 2.1 2.1-7 7zM9.5 4.5l2 2',
+  archive: 'M2.5 3.5h11v3h-11zM3.5 6.5v6h9v-6M6.5 9h3',
+  list: 'M3 4h10M3 8h10M3 12h10',
+  bell: 'M4 11V7.5a4 4 0 0 1 8 0V11l1 1.5H3zM6.8 14h2.4'
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+/** One family, 16 px, drawn in the colour of the text around it. Never the only name of a thing. */
+export function Icon({ name }: { name: IconName }): JSX.Element {
+  return (
+    <svg
+      className="rg-icon"
+      viewBox="0 0 16 16"
+      width="16"
+      height="16"
+      fill="none"
+      stroke="currentColor"
+      strokeWidth="1.4"
+      strokeLinecap="round"
+      strokeLinejoin="round"
+      aria-hidden="true"
+      focusable="false"
+    >
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}
+
+/** A button that is an icon to the eye and a sentence to everybody else. */
+export function IconButton(props: {
+  icon: IconName;
+  label: string;
+  onClick: (event: React.MouseEvent) => void;
+  disabled?: boolean;
+  pressed?: boolean;
+  tabIndex?: number;
+}): JSX.Element {
+  return (
+    <button
+      type="button"
+      className="rg-icon-button"
+      title={props.label}
+      aria-label={props.label}
+      aria-pressed={props.pressed}
+      disabled={props.disabled}
+      tabIndex={props.tabIndex}
+      onClick={props.onClick}
+    >
+      <Icon name={props.icon} />
+    </button>
+  );
+}

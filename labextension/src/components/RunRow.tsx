@@ -1,0 +1,196 @@
+import * as React from 'react';
+import { ago, duration, moment, number, runName } from '../format';
+import { useHost } from '../hooks';
+import { ENDED } from '../models/project';
+import { keyValue, type ListRow } from '../models/rows';
+import type { Run } from '../wire';
+import type { Trans } from '../words';
+import { Glyph } from './Glyph';
+import { Icon, IconButton } from './Icon';
+import { useVerbs } from './verbs';
+
+/** What stands at the end of the line: how long it still takes, or how it ended. */
+export function trail(run: Run, now: number, trans: Trans): string {
+  if (run.unreachable_since !== null) {
+    return trans.__('no contact');
+  }
+  if (ENDED.has(run.status)) {
+    if (run.status === 'failed' && run.reason) {
+      switch (run.reason.kind) {
+        case 'exit_code':
+          return trans.__('exit %1', run.exit_code ?? '?');
+        case 'oom':
+          return trans.__('no memory');
+        case 'nan':
+          return 'NaN';
+        case 'lost':
+          return trans.__('lost');
+        case 'launch_error':
+          return trans.__('not started');
+        case 'signal':
+          return trans.__('signal %1', run.signal ?? '?');
+        case 'walltime':
+          return trans.__('time limit');
+      }
+    }
+    return run.ended_at ? ago(run.ended_at, now, trans) : '';
+  }
+  const { progress } = run;
+  if (run.status === 'running') {
+    if (progress?.eta_s !== null && progress?.eta_s !== undefined) {
+      return `~${duration(progress.eta_s)}`;
+    }
+    if (progress?.fraction !== null && progress?.fraction !== undefined) {
+      return `${Math.floor(progress.fraction * 100)} %`;
+    }
+    return run.started_at ? duration(now - run.started_at) : '';
+  }
+  return run.status === 'stopping'
+    ? trans.__('stopping')
+    : run.status === 'launching'
+      ? trans.__('launching')
+      : run.status === 'queued'
+        ? trans.__('queued')
+        : trans.__('ready');
+}
+
+export interface RowProps {
+  row: ListRow;
+  /** Unique in the document: two panels may show the same run. */
+  id: string;
+  index: number;
+  active: boolean;
+  opened: boolean;
+  top: number;
+  now: number;
+  charted: string[];
+  swatch: string | null;
+  onPick: (index: number, open: boolean) => void;
+}
+
+function RunLine(
+  props: RowProps & { run: Run; inSweep: boolean }
+): JSX.Element {
+  const { trans } = useHost();
+  const { run, active, charted, now } = props;
+  const { verbs, busy, error } = useVerbs(run, charted);
+  const fraction =
+    run.status === 'running' ? (run.progress?.fraction ?? null) : null;
+  const value = number(keyValue(run));
+  const summary = run.primary ? run.summary[run.primary] : undefined;
+  const bad = typeof summary?.last === 'string';
+  return (
+    <>
+      <span className="rg-cell rg-cell-name" role="gridcell">
+        <Glyph status={run.status} />
+        {props.swatch && (
+          <span
+            className="rg-swatch"
+            style={{ background: props.swatch }}
+            aria-hidden="true"
+          />
+        )}
+        <span className="rg-name" title={`${runName(run)}\n${run.command}`}>
+          {runName(run)}
+        </span>
+      </span>
+      <span
+        className={`rg-cell rg-cell-value${bad ? ' rg-bad' : ''}`}
+        role="gridcell"
+        title={run.primary ? `${run.primary}: ${value}` : undefined}
+      >
+        {run.primary && value !== '–' ? value : ''}
+      </span>
+      <span
+        className={`rg-cell rg-cell-trail${run.status === 'failed' ? ' rg-bad' : ''}`}
+        role="gridcell"
+        title={
+          error
+            ? `${error.problem} ${error.remedy}`
+            : (run.reason?.text ??
+              (run.ended_at ? moment(run.ended_at) : undefined))
+        }
+      >
+        {error ? trans.__('refused') : trail(run, now, trans)}
+        {fraction !== null && (
+          <span className="rg-bar" aria-hidden="true">
+            <span style={{ width: `${fraction * 100}%` }} />
+          </span>
+        )}
+      </span>
+      <span className="rg-cell rg-cell-verbs" role="gridcell">
+        {verbs
+          .filter(verb => verb.near)
+          .map(verb => (
+            <IconButton
+              key={verb.id}
+              icon={verb.icon}
+              label={`${verb.label}: ${runName(run)}`}
+              pressed={verb.pressed}
+              disabled={busy}
+              tabIndex={active ? 0 : -1}
+              onClick={event => {
+                event.stopPropagation();
+                verb.do();
+              }}
+            />
+          ))}
+      </span>
+    </>
+  );
+}
+
+function SweepLine({ row }: { row: ListRow & { kind: 'sweep' } }): JSX.Element {
+  const { trans } = useHost();
+  const { sweep, runs, folded } = row;
+  const ended = runs.filter(run => ENDED.has(run.status)).length;
+  const failed = runs.filter(run => run.status === 'failed').length;
+  const all = sweep?.trials.length || runs.length;
+  return (
+    <>
+      <span className="rg-cell rg-cell-name" role="gridcell">
+        <Icon name={folded ? 'unfold' : 'fold'} />
+        <span className="rg-name rg-strong" title={sweep?.command}>
+          {sweep?.name || trans.__('sweep %1', row.id)}
+        </span>
+      </span>
+      <span className="rg-cell rg-cell-value rg-bad" role="gridcell">
+        {failed ? trans._n('%1 failed', '%1 failed', failed) : ''}
+      </span>
+      <span className="rg-cell rg-cell-trail" role="gridcell">
+        {trans.__('%1 of %2', ended, all)}
+        {sweep && !['finished', 'failed', 'stopped'].includes(sweep.status) && (
+          <span className="rg-bar" aria-hidden="true">
+            <span style={{ width: `${(100 * ended) / Math.max(1, all)}%` }} />
+          </span>
+        )}
+      </span>
+      <span role="gridcell" className="rg-cell rg-cell-verbs" />
+    </>
+  );
+}
+
+/** One line of the list. Placed by `top`, since only the lines in sight exist. */
+export const RunRow = React.memo(function RunRow(props: RowProps): JSX.Element {
+  const { row, index, active, opened, top, onPick } = props;
+  const kind =
+    row.kind === 'sweep' ? 'rg-row-sweep' : row.inSweep ? 'rg-row-trial' : '';
+  return (
+    <div
+      role="row"
+      id={props.id}
+      aria-rowindex={index + 1}
+      aria-selected={opened}
+      aria-expanded={row.kind === 'sweep' ? !row.folded : undefined}
+      className={`rg-row ${kind}${active ? ' rg-active' : ''}${opened ? ' rg-opened' : ''}`}
+      style={{ transform: `translateY(${top}px)` }}
+      onClick={() => onPick(index, true)}
+    >
+      {row.kind === 'run' ? (
+        <RunLine {...props} run={row.run} inSweep={row.inSweep} />
+      ) : (
+        <SweepLine row={row} />
+      )}
+    </div>
+  );
+});

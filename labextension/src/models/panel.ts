@@ -1,0 +1,221 @@
+/** What one panel shows: which tab, which run, what is typed. Kept between visits; commands drive it too. */
+import { Signal, type ISignal } from '@lumino/signaling';
+import type { CreateRun, Run } from '../wire';
+import { Beat } from './beat';
+import type { XAxis } from './series';
+
+export type Tab = 'runs' | 'charts' | 'alerts';
+export type Show =
+  'all' | 'live' | 'waiting' | 'finished' | 'failed' | 'stopped';
+export type SortBy = 'newest' | 'name' | 'metric';
+
+/** The New run form as typed; nothing is checked here. */
+export interface Draft {
+  command: string;
+  cwd: string;
+  python: string;
+  env: string;
+  gpus: string;
+  name: string;
+  primary: string;
+  mode: 'min' | 'max';
+}
+
+export const BLANK: Draft = {
+  command: '',
+  cwd: '',
+  python: '',
+  env: '',
+  gpus: '0',
+  name: '',
+  primary: '',
+  mode: 'min'
+};
+
+export interface PanelState {
+  tab: Tab;
+  /** The run whose detail is open. */
+  run: string | null;
+  form: boolean;
+  draft: Draft;
+  filter: string;
+  show: Show;
+  sort: SortBy;
+  grouped: boolean;
+  /** Sweeps whose trials are folded away. */
+  folded: string[];
+  /** Runs that a person has put into the chart; null: the newest ones, chosen by itself. */
+  charted: string[] | null;
+  /** Metrics chosen in Charts; null: what the runs are judged by. */
+  metrics: string[] | null;
+  x: XAxis;
+  log: boolean;
+}
+
+export const START: PanelState = {
+  tab: 'runs',
+  run: null,
+  form: false,
+  draft: BLANK,
+  filter: '',
+  show: 'all',
+  sort: 'newest',
+  grouped: true,
+  folded: [],
+  charted: null,
+  metrics: null,
+  x: 'step',
+  log: false
+};
+
+/** Where a panel's state outlives a reload. */
+export interface Memory {
+  load(): Promise<Partial<PanelState> | null>;
+  save(state: PanelState): Promise<void>;
+}
+
+export class PanelModel {
+  private _state: PanelState = START;
+  private touched = false;
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _findAsked = new Signal<this, void>(this);
+  private readonly keep = new Beat(() => void this.save(), 500);
+
+  constructor(private readonly memory: Memory) {}
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+  /** The filter box should take the keyboard. */
+  get findAsked(): ISignal<this, void> {
+    return this._findAsked;
+  }
+
+  state = (): PanelState => this._state;
+
+  async restore(): Promise<void> {
+    const kept = await this.memory.load();
+    if (kept && !this.touched) {
+      this._state = { ...START, ...kept, draft: { ...BLANK, ...kept.draft } };
+      this._changed.emit();
+    }
+  }
+
+  set(part: Partial<PanelState>): void {
+    this.touched = true;
+    this._state = { ...this._state, ...part };
+    this._changed.emit();
+    this.keep.ring();
+  }
+
+  showTab(tab: Tab): void {
+    this.set({ tab, run: null, form: false });
+  }
+
+  openRun(run: string): void {
+    this.set({ run, form: false });
+  }
+
+  /** One step back: the form or the detail closes. False if nothing was open. */
+  back(): boolean {
+    const { form, run } = this._state;
+    if (!form && run === null) {
+      return false;
+    }
+    this.set(form ? { form: false } : { run: null });
+    return true;
+  }
+
+  newRun(draft?: Partial<Draft>): void {
+    this.set({
+      form: true,
+      draft: draft ? { ...BLANK, ...draft } : this._state.draft
+    });
+  }
+
+  find(): void {
+    this.showTab('runs');
+    this._findAsked.emit();
+  }
+
+  /** Into the chart, or out of it. `shown` is what the chart shows now. */
+  toggleCharted(run: string, shown: string[]): void {
+    this.set({
+      charted: shown.includes(run)
+        ? shown.filter(id => id !== run)
+        : [...shown, run]
+    });
+  }
+
+  private async save(): Promise<void> {
+    await this.memory.save(this._state);
+  }
+}
+
+/** What is typed, as a request. Lines of `env` are NAME=VALUE; the first that is not is named in the error. */
+export function asRequest(
+  draft: Draft,
+  requestId: string
+): { body: CreateRun } | { field: keyof Draft; line: string } {
+  const command = draft.command.trim();
+  if (!command) {
+    return { field: 'command', line: '' };
+  }
+  const env: Record<string, string> = {};
+  for (const line of draft.env.split('\n')) {
+    if (!line.trim() || line.trim().startsWith('#')) {
+      continue;
+    }
+    const found = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line);
+    if (!found) {
+      return { field: 'env', line: line.trim() };
+    }
+    env[found[1]] = found[2];
+  }
+  const gpus = Number(draft.gpus || '0');
+  if (!Number.isInteger(gpus) || gpus < 0) {
+    return { field: 'gpus', line: draft.gpus };
+  }
+  const notebook = /\.ipynb$/.test(command) && !/\s/.test(command);
+  const body: CreateRun = {
+    command,
+    kind: notebook ? 'notebook' : 'command',
+    request_id: requestId
+  };
+  if (draft.cwd.trim()) {
+    body.cwd = draft.cwd.trim();
+  }
+  if (draft.python.trim()) {
+    body.python = draft.python.trim();
+  }
+  if (draft.name.trim()) {
+    body.name = draft.name.trim();
+  }
+  if (draft.primary.trim()) {
+    body.primary = draft.primary.trim();
+    body.mode = draft.mode;
+  }
+  if (Object.keys(env).length) {
+    body.env = env;
+  }
+  if (gpus) {
+    body.gpus = gpus;
+  }
+  return { body };
+}
+
+/** The form filled in as this run was made. */
+export function draftOf(run: Run): Partial<Draft> {
+  return {
+    command: run.command,
+    cwd: run.cwd,
+    python: run.interpreter?.path ?? '',
+    env: Object.entries(run.env)
+      .map(([name, value]) => `${name}=${value}`)
+      .join('\n'),
+    gpus: String(run.gpus),
+    name: run.name,
+    primary: run.primary ?? '',
+    mode: run.mode
+  };
+}

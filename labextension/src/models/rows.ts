@@ -1,0 +1,131 @@
+/** The lines of the list of runs: filtered, sorted, trials under their sweep. Pure. */
+import type { Run, Sweep } from '../wire';
+import type { PanelState, Show } from './panel';
+import { LIVE } from './project';
+
+export type ListRow =
+  | { kind: 'run'; key: string; run: Run; inSweep: boolean }
+  | {
+      kind: 'sweep';
+      key: string;
+      sweep: Sweep | null;
+      id: string;
+      runs: Run[];
+      folded: boolean;
+    };
+
+const texts = new WeakMap<Run, string>();
+
+function textOf(run: Run): string {
+  let text = texts.get(run);
+  if (text === undefined) {
+    text = [
+      run.alias,
+      run.name,
+      run.id,
+      run.command,
+      run.status,
+      ...run.tags,
+      ...Object.entries(run.params).map(([k, v]) => `${k}=${String(v)}`)
+    ]
+      .join(' ')
+      .toLowerCase();
+    texts.set(run, text);
+  }
+  return text;
+}
+
+const shows: Record<Show, (run: Run) => boolean> = {
+  all: () => true,
+  live: run => LIVE.has(run.status),
+  waiting: run => run.status === 'ready' || run.status === 'queued',
+  finished: run => run.status === 'finished',
+  failed: run => run.status === 'failed',
+  stopped: run => run.status === 'stopped'
+};
+
+/** The value a run is judged by, as last seen or at its best; null if it has none. */
+export function keyValue(run: Run): number | string | null {
+  const summary = run.primary ? run.summary[run.primary] : undefined;
+  if (!summary) {
+    return null;
+  }
+  if (LIVE.has(run.status)) {
+    return summary.last;
+  }
+  return (run.mode === 'max' ? summary.max : summary.min) ?? summary.last;
+}
+
+function byValue(a: Run, b: Run): number {
+  const [x, y] = [keyValue(a), keyValue(b)];
+  const good = (v: number | string | null) => typeof v === 'number';
+  if (!good(x) || !good(y)) {
+    return Number(good(y)) - Number(good(x));
+  }
+  return a.mode === 'max'
+    ? (y as number) - (x as number)
+    : (x as number) - (y as number);
+}
+
+export type ListWish = Pick<
+  PanelState,
+  'filter' | 'show' | 'sort' | 'grouped' | 'folded'
+>;
+
+export function listRows(
+  runs: readonly Run[],
+  sweepOf: (id: string) => Sweep | undefined,
+  wish: ListWish
+): ListRow[] {
+  const words = wish.filter.toLowerCase().split(/\s+/).filter(Boolean);
+  const kept = runs.filter(
+    run =>
+      shows[wish.show](run) && words.every(word => textOf(run).includes(word))
+  );
+  if (wish.sort === 'name') {
+    kept.sort((a, b) =>
+      (a.alias || a.name).localeCompare(b.alias || b.name, undefined, {
+        numeric: true
+      })
+    );
+  } else if (wish.sort === 'metric') {
+    kept.sort(byValue);
+  }
+  const rows: ListRow[] = [];
+  const groups = new Map<string, Run[]>();
+  for (const run of kept) {
+    const id = wish.grouped ? run.sweep_id : null;
+    if (!id) {
+      rows.push({ kind: 'run', key: run.id, run, inSweep: false });
+      continue;
+    }
+    const group = groups.get(id);
+    if (group) {
+      group.push(run);
+      continue;
+    }
+    const first = [run];
+    groups.set(id, first);
+    rows.push({
+      kind: 'sweep',
+      key: id,
+      id,
+      sweep: sweepOf(id) ?? null,
+      runs: first,
+      folded: wish.folded.includes(id)
+    });
+  }
+  if (!groups.size) {
+    return rows;
+  }
+  return rows.flatMap(row =>
+    row.kind === 'sweep' && !row.folded
+      ? [
+          row,
+          ...row.runs.map(
+            run => ({ kind: 'run', key: run.id, run, inSweep: true }) as ListRow
+          )
+        ]
+      : [row]
+  );
+}
