@@ -45,6 +45,24 @@ def log_spread(values: Sequence[float]) -> float:
     return 1.4826 * median([abs(value - middle) for value in logs])
 
 
+def log_roughness(values: Sequence[float]) -> float:
+    """How far positive values scatter around their own smooth trend, by ratio: sigma of the logarithm (no unit).
+
+    values: shape (n,); 0.0 if n < 5 or one is <= 0. Second differences remove a trend and a bend, so a curve that falls
+    or rises smoothly has none however steep it is. For white noise their standard deviation is sqrt(6) sigma.
+    Source: Gasser, Sroka, Jennen-Steinmetz 1986, Biometrika 73(3), 625-633, with the median for robustness.
+    >>> round(log_roughness([math.exp(-0.3 * x) for x in range(9)]), 6)
+    0.0
+    >>> round(log_roughness([1.0, 2.0, 1.0, 2.0, 1.0, 2.0]), 3)
+    0.839
+    """
+    if len(values) < 5 or min(values) <= 0.0:
+        return 0.0
+    logs = [math.log(value) for value in values]
+    bends = [abs(a - 2.0 * b + c) for a, b, c in zip(logs, logs[1:], logs[2:], strict=False)]
+    return 1.4826 * median(bends) / 6.0**0.5
+
+
 def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
     """Least-squares slope of ys over xs, in ys' unit per xs' unit. Equal lengths, n >= 2; 0.0 if xs do not vary.
 

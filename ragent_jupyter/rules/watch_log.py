@@ -7,7 +7,7 @@ import signal as _signal
 
 from ..domain.alert import Evidence, Severity
 from .watch_facts import JobEnded, LogLines, Raise
-from .watch_raise import offer
+from .watch_raise import Spot, offer
 from .watch_state import Watch
 
 # Few enough lines hold one of these words, so that the patterns are rarely tried.
@@ -17,8 +17,8 @@ _PATTERNS: list[tuple[str, Severity, re.Pattern[str], str, str]] = [
         "out_of_memory", Severity.CRITICAL,
         re.compile(
             r"OutOfMemoryError|CUDA out of memory|CUDA error: out of memory|HIP out of memory|CUBLAS_STATUS_ALLOC_FAILED"
-            r"|RESOURCE_EXHAUSTED: Out of memory|oom-kill|Out of memory: Killed|DefaultCPUAllocator: (not enough|can't allocate)"
-            r"|std::bad_alloc|\bMemoryError\b"
+            r"|RESOURCE_EXHAUSTED: Out of memory|oom-kill|Out of memory: Killed|std::bad_alloc|\bMemoryError\b"
+            r"|DefaultCPUAllocator: (not enough|can't allocate)"
         ),
         "out of memory", "The allocation failed. Lower the batch size, or use gradient accumulation or checkpointing.",
     ),
@@ -39,8 +39,10 @@ _PATTERNS: list[tuple[str, Severity, re.Pattern[str], str, str]] = [
     ),
     (
         "cuda_error", Severity.WARNING,
-        re.compile(r"CUDA error: (?!out of memory)|device-side assert|CUBLAS_STATUS_(?!ALLOC)|CUDNN_STATUS_(?!SUCCESS)\w+"
-                   r"|illegal memory access|cudaError(?!_t)\w+"),
+        re.compile(
+            r"CUDA error: (?!out of memory)|device-side assert|CUBLAS_STATUS_(?!ALLOC)|CUDNN_STATUS_(?!SUCCESS)\w+"
+            r"|illegal memory access|cudaError(?!_t)\w+"
+        ),
         "CUDA error", "The GPU's context is lost for this process. CUDA_LAUNCH_BLOCKING=1 shows the true line.",
     ),
     (
@@ -68,10 +70,8 @@ def log_lines(state: Watch, fact: LogLines, out: list[Raise]) -> None:
             continue
         for rule, severity, pattern, what, advice in _PATTERNS:
             if pattern.search(line) and not (rule == "nccl" and _HARMLESS.search(line)):
-                offer(
-                    state, out, fact.at, rule, severity, f"the log says: {what}", advice,
-                    Evidence(source=fact.source, offset=offset, log_line=line.strip()[:_QUOTE]),
-                )  # fmt: skip
+                evidence = Evidence(source=fact.source, offset=offset, log_line=line.strip()[:_QUOTE])
+                offer(state, Spot(out, fact.at), rule, severity, f"the log says: {what}", advice, evidence)
                 break
 
 
@@ -83,11 +83,9 @@ def _traceback(state: Watch, fact: LogLines, out: list[Raise], offset: int, line
     if not _EXCEPTION.match(line.strip()):
         return
     state.traceback, state.traceback_offset = line.strip()[:_QUOTE], offset
-    offer(
-        state, out, fact.at, "traceback", Severity.INFO, f"a traceback: {state.traceback[:80]}",
-        "It may have been caught: the run goes on. If the run ends with it, that is told as its own alert.",
-        Evidence(source=fact.source, offset=offset, log_line=state.traceback),
-    )  # fmt: skip
+    text = "It may have been caught: the run goes on. If the run ends with it, that is told as its own alert."
+    evidence = Evidence(source=fact.source, offset=offset, log_line=state.traceback)
+    offer(state, Spot(out, fact.at), "traceback", Severity.INFO, f"a traceback: {state.traceback[:80]}", text, evidence)
 
 
 def job_ended(state: Watch, fact: JobEnded, out: list[Raise]) -> None:
@@ -103,21 +101,16 @@ def job_ended(state: Watch, fact: JobEnded, out: list[Raise]) -> None:
         log_line=state.traceback or None,
     )
     if fact.oom:
-        offer(
-            state, out, fact.at, "exit", Severity.CRITICAL, "the job was killed: out of memory",
-            "The kernel's out-of-memory killer ended it. Lower the batch size or the number of workers, or give it more "
-            "memory." + cause, evidence, after_end=True,
-        )  # fmt: skip
+        title = "the job was killed: out of memory"
+        text = "The kernel's out-of-memory killer ended it. Lower the batch size or the number of workers." + cause
     elif fact.signal:
-        offer(
-            state, out, fact.at, "exit", Severity.CRITICAL, f"the job was killed by {_name(fact.signal)}",
-            "Nobody asked ragent for it." + cause, evidence, after_end=True,
-        )  # fmt: skip
+        title, text = f"the job was killed by {_name(fact.signal)}", "Nobody asked ragent for it." + cause
     elif fact.exit_code:
-        offer(
-            state, out, fact.at, "exit", Severity.CRITICAL, f"the job ended with exit code {fact.exit_code}",
-            ("Its log's last lines say why." if not cause else cause.strip()), evidence, after_end=True,
-        )  # fmt: skip
+        title = f"the job ended with exit code {fact.exit_code}"
+        text = cause.strip() or "The last lines of its log may say why."
+    else:
+        return
+    offer(state, Spot(out, fact.at), "exit", Severity.CRITICAL, title, text, evidence, after_end=True)
 
 
 def _name(number: int) -> str:

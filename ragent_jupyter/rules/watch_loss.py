@@ -1,4 +1,4 @@
-"""Rules on losses and gradient norms: not finite, spikes, divergence, evaluations that get worse.
+"""Rules on training losses and gradient norms: not finite, spikes, divergence, plateau.
 
 Every limit is a ratio to the metric's own past, never an absolute value: a healthy language model starts at 11. One
 value above the limit is news at most; what interrupts somebody has lasted. The hot path keeps two things up to date,
@@ -12,13 +12,22 @@ from bisect import bisect_left, insort
 
 from ..domain.alert import Severity
 from .stats import log_spread, median_of_sorted, short
-from .watch_facts import Raise
-from .watch_names import EVAL, GAME, GRAD, LOSS, PERPLEXITY
-from .watch_raise import became, offer, seen, spelled
+from .watch_names import EVAL, GAME, GRAD, LOSS, PERPLEXITY, QUALITY
+from .watch_raise import Spot, offer, seen, spelled
 from .watch_state import FAR, KEEP, Metric, Watch
 
-TOLD_DIVERGED, TOLD_WORSE, TOLD_OVERFIT, TOLD_STUCK, TOLD_PLATEAU = 1, 2, 4, 8, 16
-_PHRASES = {LOSS: "training loss", EVAL: "evaluation loss", GRAD: "gradient norm"}
+DIVERGED, WORSE, OVERFIT, STUCK, PLATEAU = 1, 2, 4, 8, 16  # bits of Metric.told
+
+_PHRASES = {
+    LOSS: "training loss",
+    EVAL: "evaluation loss",
+    GRAD: "gradient norm",
+    GAME: "loss",
+    PERPLEXITY: "perplexity",
+}
+# Which of several that are not finite is the news: the training loss, then what was measured with its weights.
+_RANK = {LOSS: 3, EVAL: 2, GAME: 2, PERPLEXITY: 1, GRAD: 1, QUALITY: 0}
+_GRAD_SPIKE = 10.0  # gradient norms have heavy tails
 
 
 def remember(metric: Metric, step: int, value: float) -> None:
@@ -36,58 +45,69 @@ def remember(metric: Metric, step: int, value: float) -> None:
     metric.count += 1
 
 
-def not_finite(
-    state: Watch, out: list[Raise], name: str, metric: Metric, step: int, now: float, value: float, source: str, offset: int
-) -> None:
-    """A value is NaN or infinite. It asks once; it may ask again after the metric has been finite again."""
-    was, metric.bad = metric.bad, str(spelled(value))
-    if was:
+def not_finite(state: Watch, spot: Spot, values: list[tuple[int, str, float]]) -> None:
+    """All values of one row that are not finite, as (kind, name, value): one alert, about the one that matters most.
+
+    It asks once for each metric, and again only after that metric has been finite in between. What follows from a loss
+    that is already known to be lost (its evaluations, its gradients) is told as info.
+    """
+    values = sorted(values, key=lambda item: (-_RANK[item[0]], len(item[1]), item[1]))
+    fresh = []
+    for kind, name, value in values:
+        metric = state.metrics[name]
+        known, metric.bad = metric.bad, str(spelled(value))
+        if not known:
+            fresh.append((kind, name, value))
+    if not fresh:
         return
-    kind = metric.kind
+    kind, name, value = fresh[0]
+    metric = state.metrics[name]
+    names = {other for _, other, _ in values}
+    lost = any(m.bad and n not in names and _RANK.get(m.kind, 0) >= _RANK[kind] for n, m in state.metrics.items())
     severity = Severity.CRITICAL
-    text = (
-        f"The {_PHRASES.get(kind, 'metric')} {name!r} {became(value)} after {metric.count} finite values"
-        + (f", the last of them {short(metric.recent[-1])}" if metric.recent else "")
-        + ". "
-    )
-    if kind == GRAD:
-        text += (
-            "The weights are most likely lost with the next update, unless a loss scaler skips it (with float16 a "
-            "rare infinite norm is normal). Stop and restart from a checkpoint with a lower learning rate or clipping."
-        )
-    elif kind in (LOSS, EVAL) or (kind == GAME) or value != value:
-        text += (
-            "Once weights are NaN no later step repairs them. Stop, and restart from a checkpoint before this step "
-            "with a lower learning rate, gradient clipping or higher precision."
-        )
-    if kind == PERPLEXITY and value == value:
+    text = f"The {_PHRASES.get(kind, 'score')} {name!r} is {short(value)} after {metric.count} finite values"
+    text += f", the last of them {short(metric.recent[-1])}. " if metric.recent else ". "
+    if len(fresh) > 1:
+        text += f"So are {', '.join(other for _, other, _ in fresh[1:6])} in the same row. "
+    if kind == QUALITY:
+        severity = Severity.INFO
+        text += "A score that is not a number is often 0/0 rather than a broken model."
+    elif kind == PERPLEXITY and value == math.inf:
         severity = Severity.WARNING
-        text += "A perplexity overflows before its loss does; look at the loss."
-    offer(
-        state, out, now, "non_finite", severity, f"{name} {became(value)} at step {step}", text,
-        seen(name, metric, step, value, source, offset), lower_lr=True,
-    )  # fmt: skip
+        text += "A perplexity overflows long before its loss does; look at the loss."
+    elif kind == GRAD:
+        text += (
+            "The next update most likely ruins the weights, unless a loss scaler skips it (with float16 a rare "
+            "infinite norm is normal). If it stays, restart from a checkpoint with a lower learning rate or gradient clipping."
+        )
+    else:
+        text += (
+            "Once weights are not finite, no later step repairs them. Stop, and restart from a checkpoint before this "
+            "step with a lower learning rate, gradient clipping or higher precision."
+        )
+    if lost:
+        severity = Severity.INFO
+    title = f"{name} became {short(value)} at step {spot.step}"
+    offer(state, spot, "non_finite", severity, title, text, seen(spot, name, metric, value), lower_lr=True)
 
 
-def train_loss(
-    state: Watch, out: list[Raise], name: str, metric: Metric, step: int, now: float, value: float, source: str, offset: int
-) -> None:
+def train_loss(state: Watch, spot: Spot, name: str, metric: Metric, value: float) -> None:
     """A finite value of a training loss."""
     limits = state.limits
-    ordered = metric.sorted20
     recent = metric.recent
     if metric.count >= 5:
-        size = len(ordered)
-        middle = ordered[size >> 1] if size & 1 else 0.5 * ordered[(size >> 1) - 1] + 0.5 * ordered[size >> 1]
+        ordered = metric.sorted20
+        half = len(ordered) >> 1
+        middle = ordered[half] if len(ordered) & 1 else 0.5 * ordered[half - 1] + 0.5 * ordered[half]
         if value > limits.spike * middle and not metric.signed and _beyond_noise(state, metric, value, middle):
             metric.hot += 1
             if metric.hot <= 2:
-                _spike(state, out, name, metric, step, now, value, source, offset, middle)
+                _spike(state, spot, name, metric, value, middle)
         elif metric.hot:
             metric.hot = 0
     if value < 0.0:
         metric.signed = True
-    remember(metric, step, value)
+    remember(metric, spot.step, value)
     if metric.count < 5:
         if metric.count == 1:
             metric.first = value
@@ -95,172 +115,100 @@ def train_loss(
     middle = sorted(recent[-5:])[2]
     if middle < metric.best:
         metric.best = middle
-        metric.best_step = step
+        metric.best_step = spot.step
         if metric.told:
-            _recovered(state, out, name, metric, step, now, value, source, offset)
-    if middle > limits.divergence * metric.best and not metric.signed and metric.best > 0.0:
+            recovered(state, spot, name, metric, value)
+    if (
+        middle > limits.divergence * metric.best
+        and not metric.signed
+        and _beyond_noise(state, metric, middle, metric.best)
+    ):
         metric.held += 1
-        if metric.held == limits.hold and not metric.told & TOLD_DIVERGED:
-            _diverged(state, out, name, metric, step, now, value, source, offset, middle)
+        if metric.held >= limits.hold and not metric.told & DIVERGED:
+            _diverged(state, spot, name, metric, value, middle)
     elif metric.held:
         metric.held = 0
     if not metric.count % 20:
-        _plateau(state, out, name, metric, step, now, value, source, offset)
+        _plateau(state, spot, name, metric, value)
 
 
-def _beyond_noise(state: Watch, metric: Metric, value: float, middle: float) -> bool:
+def _beyond_noise(state: Watch, metric: Metric, value: float, base: float) -> bool:
     """Whether it also stands out of the window's own scatter: a loss near zero triples from batch to batch."""
-    if middle <= 0.0:
+    if base <= 0.0:
         return False
-    limit = state.limits.noise * log_spread(metric.sorted20)
-    return math.log(value / middle) > limit if value / middle < math.inf else True
+    ratio = value / base
+    return ratio == math.inf or math.log(ratio) > state.limits.noise * log_spread(metric.sorted20)
 
 
-def _spike(
-    state: Watch, out: list[Raise], name: str, metric: Metric, step: int, now: float, value: float, source: str,
-    offset: int, middle: float,
-) -> None:  # fmt: skip
-    threshold = state.limits.spike * middle
-    evidence = seen(name, metric, step, value, source, offset, middle, threshold)
+def _spike(state: Watch, spot: Spot, name: str, metric: Metric, value: float, middle: float) -> None:
+    evidence = seen(spot, name, metric, value, middle, state.limits.spike * middle)
     times = f"{short(value / middle)} times the median of the last {len(metric.sorted20)} values ({short(middle)})"
     if metric.hot == 1:
-        offer(
-            state, out, now, "spike", Severity.INFO, f"{name} jumped to {short(value)} at step {step}",
-            f"It is {times}. One jump often heals by itself; a second in a row would be a warning.", evidence,
-        )  # fmt: skip
+        title = f"{name} jumped to {short(value)} at step {spot.step}"
+        text = f"It is {times}. One jump often heals by itself; a second in a row would be a warning."
+        offer(state, spot, "spike", Severity.INFO, title, text, evidence)
         return
-    offer(
-        state, out, now, "spike_held", Severity.WARNING, f"{name} jumped and stayed up at step {step}",
-        f"{name!r} is {short(value)}, {times}, for the second value in a row. If it does not come back within some tens "
-        "of steps, restart from a checkpoint before the jump with a lower learning rate or clipping, or skip that data.",
-        evidence, lower_lr=True,
-    )  # fmt: skip
+    title = f"{name} jumped to {short(value)} and stayed up at step {spot.step}"
+    text = (
+        f"{name!r} is {times}, for the second value in a row. If it does not come back within some tens of steps, "
+        "restart from a checkpoint before the jump with a lower learning rate or clipping, or skip that data."
+    )
+    offer(state, spot, "spike_held", Severity.WARNING, title, text, evidence, lower_lr=True)
 
 
-def _diverged(
-    state: Watch, out: list[Raise], name: str, metric: Metric, step: int, now: float, value: float, source: str,
-    offset: int, middle: float,
-) -> None:  # fmt: skip
-    metric.told |= TOLD_DIVERGED
+def _diverged(state: Watch, spot: Spot, name: str, metric: Metric, value: float, middle: float) -> None:
+    metric.told |= DIVERGED
     limit = state.limits.divergence
-    offer(
-        state, out, now, "divergence", Severity.WARNING,
-        f"{name} has been above {short(limit)}x its best for {metric.held} values at step {step}",
-        f"Its median of five is {short(middle)}; the best was {short(metric.best)} at step {metric.best_step}. The run is "
-        "losing what it had learned: lower the learning rate, or go back to the checkpoint nearest to the best step.",
-        seen(name, metric, step, value, source, offset, metric.best, limit * metric.best), lower_lr=True,
-    )  # fmt: skip
+    title = f"{name} is diverging: above {short(limit)}x its best for {metric.held} values at step {spot.step}"
+    text = (
+        f"Its median of five is {short(middle)}; the best was {short(metric.best)} at step {metric.best_step}. The run "
+        "loses what it had learned: lower the learning rate, or go back to the checkpoint nearest to the best step."
+    )
+    evidence = seen(spot, name, metric, value, metric.best, limit * metric.best)
+    offer(state, spot, "divergence", Severity.WARNING, title, text, evidence, lower_lr=True)
 
 
-def _plateau(
-    state: Watch, out: list[Raise], name: str, metric: Metric, step: int, now: float, value: float, source: str, offset: int
-) -> None:
+def _plateau(state: Watch, spot: Spot, name: str, metric: Metric, value: float) -> None:
     """Told as info once the best median of 20 has not improved by 0.5 % over the last half of at least 400 values."""
     if metric.signed:
         return
     middle = median_of_sorted(metric.sorted20)
     if metric.checked == FAR or middle < 0.995 * metric.checked:
         metric.checked, metric.checked_at = middle, metric.count
-        metric.told &= ~TOLD_PLATEAU
-    elif metric.count >= 400 and metric.checked_at * 2 < metric.count and not metric.told & TOLD_PLATEAU:
-        metric.told |= TOLD_PLATEAU
-        offer(
-            state, out, now, "plateau", Severity.INFO, f"{name} has not improved since about value {metric.checked_at}",
-            f"The best median of 20 values, {short(metric.checked)}, is {metric.count - metric.checked_at} values old: "
-            "half of the run brought less than 0.5 %.",
-            seen(name, metric, step, value, source, offset, metric.checked),
-        )  # fmt: skip
+        metric.told &= ~PLATEAU
+    elif metric.count >= 400 and metric.checked_at * 2 < metric.count and not metric.told & PLATEAU:
+        metric.told |= PLATEAU
+        title = f"{name} has stood still for {metric.count - metric.checked_at} values at step {spot.step}"
+        text = (
+            f"The best median of 20 values, {short(metric.checked)}, is that old: half of the run so far brought less "
+            "than 0.5 %."
+        )
+        offer(state, spot, "plateau", Severity.INFO, title, text, seen(spot, name, metric, value, metric.checked))
 
 
-def _recovered(
-    state: Watch, out: list[Raise], name: str, metric: Metric, step: int, now: float, value: float, source: str, offset: int
-) -> None:
-    """A new best after trouble that we had reported: worth a word, and the rules are armed again."""
-    if metric.told & ~TOLD_PLATEAU:
-        offer(
-            state, out, now, "new_best", Severity.INFO, f"{name} has recovered: a new best at step {step}",
-            f"It is {short(metric.best)}, better than ever before the trouble that was reported.",
-            seen(name, metric, step, value, source, offset, metric.best),
-        )  # fmt: skip
-    metric.told &= TOLD_PLATEAU
+def recovered(state: Watch, spot: Spot, name: str, metric: Metric, value: float) -> None:
+    """A new best after trouble that was reported: worth a word, and the rules are armed again."""
+    if metric.told & ~PLATEAU:
+        title = f"{name} has recovered: a new best at step {spot.step}"
+        text = f"It is {short(value)}, better than before the trouble that was reported."
+        offer(state, spot, "new_best", Severity.INFO, title, text, seen(spot, name, metric, value, metric.best))
+    metric.told &= PLATEAU
 
 
-def grad_norm(
-    state: Watch, out: list[Raise], name: str, metric: Metric, step: int, now: float, value: float, source: str, offset: int
-) -> None:
+def grad_norm(state: Watch, spot: Spot, name: str, metric: Metric, value: float) -> None:
     """A finite gradient norm. Its jumps are told as info only: they often lead a loss spike and often mean nothing."""
-    if metric.count >= 20 and value > 10.0 * metric.sorted20[10]:
+    if metric.count >= 20 and value > _GRAD_SPIKE * metric.sorted20[9]:
         middle = median_of_sorted(metric.sorted20)
-        metric.hot += 1
-        if metric.hot == 1 and value > 10.0 * middle and _beyond_noise(state, metric, value, middle):
-            offer(
-                state, out, now, "spike", Severity.INFO, f"{name} jumped to {short(value)} at step {step}",
-                f"It is {short(value / middle)} times the median of the last 20 values ({short(middle)}). Such jumps "
-                "often come before a loss spike; gradient clipping tames them.",
-                seen(name, metric, step, value, source, offset, middle, 10.0 * middle),
-            )  # fmt: skip
+        if value > _GRAD_SPIKE * middle and _beyond_noise(state, metric, value, middle):
+            metric.hot += 1
+            if metric.hot == 1:
+                title = f"{name} jumped to {short(value)} at step {spot.step}"
+                text = (
+                    f"It is {short(value / middle)} times the median of the last 20 values ({short(middle)}). Such "
+                    "jumps often come before a spike of the loss; gradient clipping tames them."
+                )
+                evidence = seen(spot, name, metric, value, middle, _GRAD_SPIKE * middle)
+                offer(state, spot, "spike", Severity.INFO, title, text, evidence)
     elif metric.hot:
         metric.hot = 0
-    remember(metric, step, value)
-
-
-def eval_loss(
-    state: Watch, out: list[Raise], name: str, metric: Metric, step: int, now: float, value: float, source: str, offset: int
-) -> None:
-    """A finite loss of an evaluation: an average over many samples, so smooth that a factor of two is a ruin."""
-    limits = state.limits
-    remember(metric, step, value)
-    if metric.count == 1:
-        metric.first = value
-    if value < 0.0:
-        metric.signed = True
-    partner = state.metrics.get(state.main_loss) if metric.kind == EVAL else None
-    level = median_of_sorted(partner.sorted20) if partner is not None and partner.sorted20 else FAR
-    if value < metric.best:
-        metric.best, metric.best_step, metric.partner_at_best = value, step, level
-        metric.hot = metric.over = 0
-        if metric.told:
-            _recovered(state, out, name, metric, step, now, value, source, offset)
-        return
-    if metric.signed or metric.best <= 0.0:
-        return
-    metric.hot = metric.hot + 1 if value > limits.eval_ratio * metric.best else 0
-    metric.over = metric.over + 1 if value > limits.overfit_ratio * metric.best else 0
-    if metric.hot == limits.eval_hold and not metric.told & TOLD_WORSE:
-        metric.told |= TOLD_WORSE
-        offer(
-            state, out, now, "eval_worse", Severity.WARNING,
-            f"{name} is {short(value / metric.best)}x its best at step {step}",
-            f"{name!r} is {short(value)} in {metric.hot} evaluations in a row; the best was {short(metric.best)} at step "
-            f"{metric.best_step}. The training loss need not show it. The model is best kept from step {metric.best_step}.",
-            seen(name, metric, step, value, source, offset, metric.best, limits.eval_ratio * metric.best),
-            lower_lr=True, siblings=True,
-        )  # fmt: skip
-    if (
-        metric.kind == EVAL and metric.over >= limits.overfit_hold and not metric.told & (TOLD_OVERFIT | TOLD_WORSE)
-        and level < metric.partner_at_best
-    ):  # fmt: skip
-        metric.told |= TOLD_OVERFIT
-        improving = state.evals_since_quality <= limits.overfit_hold
-        offer(
-            state, out, now, "overfit", Severity.INFO if improving else Severity.WARNING,
-            f"{name} rises while the training loss falls, at step {step}: overfitting",
-            f"{name!r} has been above {short(metric.best)} (its best, at step {metric.best_step}) for {metric.over} "
-            f"evaluations and is {short(value)}, while {state.main_loss!r} fell from {short(metric.partner_at_best)} to "
-            f"{short(level)}. "
-            + ("A held-out score still improves, so it may be calibration only. " if improving else "")
-            + f"Stop here, or keep the checkpoint of step {metric.best_step}.",
-            seen(name, metric, step, value, source, offset, metric.best, limits.overfit_ratio * metric.best),
-            siblings=True,
-        )  # fmt: skip
-    if (
-        metric.count > limits.stuck_evals and metric.best >= 0.99 * metric.first and not metric.told & TOLD_STUCK
-    ):  # fmt: skip
-        metric.told |= TOLD_STUCK
-        offer(
-            state, out, now, "not_learning", Severity.WARNING,
-            f"{name} is no better after {metric.count} evaluations than at the start",
-            f"It began at {short(metric.first)}, its best is {short(metric.best)} and it is {short(value)} now. The model "
-            "learns nothing: check the learning rate, the labels and that the optimizer sees the parameters.",
-            seen(name, metric, step, value, source, offset, metric.first, 0.99 * metric.first), siblings=True,
-        )  # fmt: skip
+    remember(metric, spot.step, value)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..domain.alert import Choice, Evidence, Severity
-from .stats import finite_or_none, short
+from .stats import finite_or_none
 from .watch_facts import Raise
 from .watch_names import is_learning_rate
 from .watch_state import MAX_RAISED, Metric, Watch
@@ -18,10 +18,25 @@ AGAIN = Choice("retry", "retry_with", "Run it again")
 MAX_PER_RULE = 50  # of one rule in one run: a broken script must not fill the list
 
 
+class Spot:
+    """Where the rules stand while they look at one row, and the list that alerts go to.
+
+    now: seconds by the clock that spaces this rule's alerts (rows: the log's; ticks and logs: the witness's).
+    """
+
+    __slots__ = ("now", "offset", "out", "source", "step")
+
+    def __init__(self, out: list[Raise], now: float = 0.0, source: str = "", step: int = 0, offset: int = 0) -> None:
+        self.out = out
+        self.now = now
+        self.source = source
+        self.step = step
+        self.offset = offset
+
+
 def offer(
     state: Watch,
-    out: list[Raise],
-    now: float,
+    spot: Spot,
     rule: str,
     severity: Severity,
     title: str,
@@ -34,24 +49,24 @@ def offer(
 ) -> bool:
     """Raise it unless the same rule spoke about the same metric within its cooldown. Whether it was raised.
 
-    now: seconds by the rule's clock (rows: the log's; ticks and logs: the witness's).
     siblings: the rule often fires for several metrics at once (six validation sets); the first one asks, the others
     within the cooldown are told as info.
     """
     if state.stopping and not after_end:
         return False
+    now = spot.now
     key = f"{rule}\n{evidence.metric}"
     last = state.raised.get(key)
     if last is not None and abs(now - last) < state.patience.get(key, state.limits.cooldown_s):
         return False
     if state.per_rule.get(rule, 0) >= MAX_PER_RULE:
         return False
-    if siblings and any(
-        other.startswith(rule + "\n") and abs(now - at) < state.limits.cooldown_s
-        for other, at in state.raised.items()
-    ):
-        severity = Severity.INFO
-    if len(state.raised) >= MAX_RAISED:
+    if siblings and severity is not Severity.INFO:
+        if abs(now - state.asked.get(rule, -math.inf)) < state.limits.cooldown_s:
+            severity = Severity.INFO
+        else:
+            state.asked[rule] = now
+    while len(state.raised) >= MAX_RAISED:
         del state.raised[next(iter(state.raised))]
     state.raised[key] = now
     state.per_rule[rule] = state.per_rule.get(rule, 0) + 1
@@ -68,10 +83,10 @@ def offer(
         default="acknowledge" if after_end else "ignore",
         after_end=after_end,
     )
-    if len(state.ids) >= MAX_RAISED:
+    while len(state.ids) >= MAX_RAISED:
         del state.ids[next(iter(state.ids))]
     state.ids[effect.alert_id(state.run_id)] = key
-    out.append(effect)
+    spot.out.append(effect)
     return True
 
 
@@ -101,29 +116,23 @@ def _number(value: Any) -> float | None:
 
 
 def seen(
-    name: str,
-    metric: Metric,
-    step: int,
-    value: float,
-    source: str,
-    offset: int,
-    baseline: float | None = None,
-    threshold: float | None = None,
+    spot: Spot, name: str, metric: Metric, value: float, baseline: float | None = None, threshold: float | None = None
 ) -> Evidence:
     """What the rule saw: the newest value and at most 63 before it."""
-    tail = metric.recent[-63:]
-    window: list[tuple[float, float | str]] = list(zip(map(float, metric.steps[-63:]), tail, strict=True))
-    if not window or window[-1] != (float(step), value):
-        window.append((float(step), spelled(value)))
+    window: list[tuple[float, float | str]] = [
+        (float(step), old) for step, old in zip(metric.steps[-63:], metric.recent[-63:], strict=True)
+    ]
+    if not window or window[-1] != (float(spot.step), value):
+        window.append((float(spot.step), spelled(value)))
     return Evidence(
         metric=name,
-        step=step,
+        step=spot.step,
         value=spelled(value),
         baseline=finite_or_none(baseline),
         threshold=finite_or_none(threshold),
         window=window,
-        source=source,
-        offset=offset,
+        source=spot.source,
+        offset=spot.offset,
     )
 
 
@@ -138,12 +147,3 @@ def spelled(value: float) -> float | str:
     if value in (math.inf, -math.inf):
         return "inf" if value > 0 else "-inf"
     return value
-
-
-def became(value: float) -> str:
-    """For titles: "became NaN", "became infinite".
-
-    >>> became(float("nan"))
-    'became NaN'
-    """
-    return f"became {short(value)}"

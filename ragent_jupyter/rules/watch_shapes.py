@@ -13,9 +13,8 @@ from collections.abc import Mapping
 
 from ..domain.alert import Severity
 from .stats import median_of_sorted, short
-from .watch_facts import Raise
 from .watch_names import EVAL, GRAD, LOSS, classify
-from .watch_raise import offer, seen
+from .watch_raise import Spot, offer, seen
 from .watch_state import MAX_SHAPES, Shape, Watch
 
 _ESTABLISHED = 10  # rows of the full shape before its absence means anything
@@ -23,18 +22,15 @@ _SILENT = 10  # rows without, at least
 _MAX_NAMES = 200
 
 
-def shape_seen(
-    state: Watch, out: list[Raise], source: str, values: Mapping[str, float], step: int, now: float, offset: int
-) -> None:
+def shape_seen(state: Watch, spot: Spot, values: Mapping[str, float]) -> None:
     """One row with these names."""
-    key = f"{source}\n" + "\0".join(values)
+    key = f"{spot.source}\n" + "\0".join(values)
     shape = state.shapes.get(key)
     if shape is None:
-        shape = _learn(state, key, source, values)
+        shape = _learn(state, key, spot.source, values)
         if shape is None:
             return
     shape.count += 1
-    shape.last_step = step
     for poor in shape.poorer:
         other = state.shapes[poor]
         run = other.run.get(key, 0)
@@ -44,10 +40,10 @@ def shape_seen(
     for rich in shape.richer:
         run = shape.run.get(rich, 0) + 1
         shape.run[rich] = run
-        if run >= _SILENT and run == max(_SILENT, 3 * shape.longest.get(rich, 0)):
+        if run == max(_SILENT, 3 * shape.longest.get(rich, 0)):
             full = state.shapes[rich]
             if full.count >= _ESTABLISHED:
-                _silent(state, out, source, full, shape, run, step, now, offset)
+                _silent(state, spot, full, shape, run)
 
 
 def _learn(state: Watch, key: str, source: str, values: Mapping[str, float]) -> Shape | None:
@@ -73,30 +69,31 @@ def _losses(names: set[str]) -> list[str]:
     return sorted(name for name in names if classify(name) in (LOSS, EVAL, GRAD))
 
 
-def _silent(
-    state: Watch, out: list[Raise], source: str, full: Shape, left: Shape, run: int, step: int, now: float, offset: int
-) -> None:
-    """Critical if the last values were already far off or loss and gradient norm left together, else a warning."""
+def _silent(state: Watch, spot: Spot, full: Shape, left: Shape, run: int) -> None:
+    """Critical if the last values were far off or loss and gradient norm left together, else a warning."""
     gone = [name for name in _losses(set(full.names) - set(left.names)) if name in state.metrics]
-    gone.sort(key=lambda name: (state.metrics[name].kind, len(name), name))
-    gone = [name for name in gone if state.metrics[name].step < step]
+    gone = [name for name in gone if state.metrics[name].step < spot.step]
     if not gone:
         return
+    gone.sort(key=lambda name: (state.metrics[name].kind, len(name), name))  # a training loss first
     name = gone[0]
     metric = state.metrics[name]
     if metric.bad:
-        return  # it said NaN itself, and that has been told
+        return  # it said NaN itself before it left, and that has been told
     last = metric.recent[-1] if metric.recent else 0.0
     middle = median_of_sorted(metric.sorted20) if metric.sorted20 else 0.0
     wild = 0.0 < state.limits.spike * middle < last
-    both = {state.metrics[n].kind for n in gone} >= {LOSS, GRAD}
-    metric.bad = "silent"
-    others = f" Gone with it: {', '.join(gone[1:6])}." if len(gone) > 1 else ""
-    offer(
-        state, out, now, "silent", Severity.CRITICAL if wild or both else Severity.WARNING,
-        f"{name} went silent after step {metric.step}, most likely NaN",
-        f"{run} rows came without {name!r} while {', '.join(left.names[:3])} went on; it had been in all {full.count} rows "
-        f"of its kind. Files that cannot say NaN leave the cell empty. Its last value was {short(last)} (median of the "
-        f"last {len(metric.sorted20)}: {short(middle)}).{others} Look at the log, and restart from a checkpoint if so.",
-        seen(name, metric, metric.step, last, source, offset, middle, state.limits.spike * middle), lower_lr=True,
-    )  # fmt: skip
+    both = {state.metrics[other].kind for other in gone} >= {LOSS, GRAD}
+    for other in gone:
+        state.metrics[other].bad = "silent"
+    also = f" Gone with it: {', '.join(gone[1:6])}." if len(gone) > 1 else ""
+    title = f"{name} went silent after step {metric.step}, most likely NaN"
+    text = (
+        f"{run} rows came without {name!r} while {', '.join(left.names[:3])} went on; {full.count} rows had had it. "
+        "Files that cannot say NaN leave the cell empty. "
+        f"Its last value was {short(last)} (median of the last {len(metric.sorted20)}: {short(middle)}).{also} If it is "
+        "NaN, no later step repairs it: restart from a checkpoint before it with a lower learning rate or clipping."
+    )
+    severity = Severity.CRITICAL if wild or both else Severity.WARNING
+    evidence = seen(spot, name, metric, last, middle, state.limits.spike * middle)
+    offer(state, spot, "silent", severity, title, text, evidence, lower_lr=True)

@@ -29,8 +29,10 @@ class Limits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hold: int = 10
     eval_ratio: float = 2.0
     eval_hold: int = 2
+    eval_noise: float = 5.0
     overfit_ratio: float = 1.1
     overfit_hold: int = 5
+    given_back: float = 0.02
     stuck_evals: int = 20
     cooldown_s: float = 1800.0
     stall_s: float = 600.0
@@ -76,7 +78,6 @@ class Shape(Struct, kw_only=True, omit_defaults=True):
     poorer: list[str] = []
     run: dict[str, int] = {}
     longest: dict[str, int] = {}
-    last_step: int = 0
 
 
 class Watch(Struct, kw_only=True, omit_defaults=True):
@@ -95,10 +96,12 @@ class Watch(Struct, kw_only=True, omit_defaults=True):
     counters: dict[str, int] = {}  # source -> rows without a step of their own so far
     main_loss: str = ""  # the training loss that evaluations are compared with
     eval_step: int = -(1 << 62)  # of the newest evaluation
+    evals: int = 0  # evaluations so far
     quality_best: dict[str, float] = {}  # held-out quality metrics
     evals_since_quality: int = 1 << 30  # evaluations since one of them improved; large if there is none
     # alerts
     raised: dict[str, float] = {}  # "rule\nmetric" -> when, by that rule's clock
+    asked: dict[str, float] = {}  # rule -> when one of its alerts last interrupted (rules with siblings)
     ids: dict[str, str] = {}  # alert id -> the key above
     patience: dict[str, float] = {}  # key -> cooldown in seconds where it is not the usual one
     per_rule: dict[str, int] = {}
@@ -127,10 +130,3 @@ class Watch(Struct, kw_only=True, omit_defaults=True):
     traceback: str = ""  # its last line, once it ended
     traceback_offset: int = 0
     in_traceback: bool = False
-
-
-def fraction_of_best(metric: Metric) -> float:
-    """The newest value over the best one; 1.0 if there is no positive best."""
-    if not metric.recent or not 0.0 < metric.best < FAR:
-        return 1.0
-    return metric.recent[-1] / metric.best

@@ -8,7 +8,7 @@ from ..domain.alert import Evidence, Severity
 from .stats import median, median_of_sorted, short, slope, span
 from .watch_facts import Raise, Slept, System, Tick
 from .watch_loss import remember
-from .watch_raise import offer, seen
+from .watch_raise import Spot, offer, seen
 from .watch_state import FAR, Metric, Watch
 
 _GPU_IDLE = 5.0  # percent
@@ -67,24 +67,29 @@ def tick(state: Watch, fact: Tick, out: list[Raise]) -> None:
         return
     state.stalled = True
     bound = silence_bound(state)
+    pace = median(state.gaps)
     gpu = f", and the GPU is {short(util)} % busy" if util is not None else ""
-    offer(
-        state, out, at, "stall", Severity.WARNING, f"no metric and no output for {span(silent_s)}",
-        f"Rows used to come every {span(median(state.gaps))}, the longest gap was {span(state.largest_gap)}{gpu}. The run "
-        "may hang (a data loader, a collective, a lock) or be in a very long evaluation. Look at the log and the "
-        "processes; py-spy dump shows where it stands.",
-        Evidence(value=silent_s, baseline=median(state.gaps), threshold=bound),
-    )  # fmt: skip
+    title = f"no metric and no output for {span(silent_s)}"
+    text = (
+        f"Rows used to come every {span(pace)}, the longest gap was {span(state.largest_gap)}{gpu}. The run may hang "
+        "(a data loader, a collective, a lock) or be in a very long evaluation. Look at the end of the log and at the "
+        "processes: py-spy dump shows where one stands."
+    )
+    evidence = Evidence(value=silent_s, baseline=pace, threshold=bound)
+    offer(state, Spot(out, at), "stall", Severity.WARNING, title, text, evidence)
 
 
 def silence_bound(state: Watch) -> float:
     """Seconds of silence that this run's past does not explain: 10 min, 10 median gaps or 3 times the longest gap.
 
-    Infinite before it has shown a pace: a run that logs no metrics is not silent, it is just quiet.
+    Infinite before it has shown a pace: a run that logs no metrics is not silent, it is just quiet. After one
+    evaluation nothing is known of how far apart they are, and some scripts log nothing but evaluations after a first
+    burst of steps: until the second one the floor is half an hour.
     """
     if len(state.gaps) < 2:
         return math.inf
-    return max(state.limits.stall_s, 10.0 * median(state.gaps), 3.0 * state.largest_gap)
+    floor = 3.0 * state.limits.stall_s if state.evals == 1 else state.limits.stall_s
+    return max(floor, 10.0 * median(state.gaps), 3.0 * state.largest_gap)
 
 
 def slept(state: Watch, fact: Slept) -> None:
@@ -100,11 +105,9 @@ def slept(state: Watch, fact: Slept) -> None:
         metric.low_since = -1.0
 
 
-def speed(
-    state: Watch, out: list[Raise], name: str, metric: Metric, step: int, now: float, value: float, source: str, offset: int
-) -> None:
+def speed(state: Watch, spot: Spot, name: str, metric: Metric, value: float) -> None:
     """Throughput: the median of the last 20 below 0.7 of the best such median for ten minutes."""
-    remember(metric, step, value)
+    remember(metric, spot.step, value)
     if metric.count < 20:
         return
     middle = median_of_sorted(metric.sorted20)
@@ -114,16 +117,16 @@ def speed(
         metric.low_since = -1.0
         metric.told = 0
     elif metric.low_since < 0.0:
-        metric.low_since = now
-    elif now - metric.low_since >= _TEN_MIN and not metric.told:
+        metric.low_since = spot.now
+    elif spot.now - metric.low_since >= _TEN_MIN and not metric.told:
         metric.told = 1
-        offer(
-            state, out, now, "throughput", Severity.WARNING,
-            f"{name} fell to {short(100.0 * middle / metric.checked)} % of its best at step {step}",
-            f"The median of the last 20 is {short(middle)}, the best was {short(metric.checked)}, and it has been low for "
-            f"{span(now - metric.low_since)}. Look for a busy neighbour on the GPU, a slow disk or a thermal limit.",
-            seen(name, metric, step, value, source, offset, metric.checked, 0.7 * metric.checked),
-        )  # fmt: skip
+        title = f"{name} fell to {short(100.0 * middle / metric.checked)} % of its best at step {spot.step}"
+        text = (
+            f"The median of the last 20 is {short(middle)}, the best was {short(metric.checked)}; it has been low for "
+            f"{span(spot.now - metric.low_since)}. Look for a busy neighbour on the GPU, a slow disk or a thermal limit."
+        )
+        evidence = seen(spot, name, metric, value, metric.checked, 0.7 * metric.checked)
+        offer(state, spot, "throughput", Severity.WARNING, title, text, evidence)
 
 
 def system(state: Watch, fact: System, out: list[Raise]) -> None:
@@ -155,11 +158,10 @@ def _gpu(state: Watch, out: list[Raise], at: float, util: float) -> None:
     bound = max(_TEN_MIN, 3.0 * state.gpu_longest_idle)
     if state.gpu_worked and idle_s >= bound and not state.gpu_told:
         state.gpu_told = True
-        offer(
-            state, out, at, "gpu_idle", Severity.WARNING, f"the GPU has been idle for {span(idle_s)}",
-            "It had been working. The run may wait for data, for another worker or for a lock; it still holds the GPU.",
-            Evidence(metric="gpu_util", value=util, baseline=state.gpu_longest_idle, threshold=bound),
-        )  # fmt: skip
+        title = f"the GPU has been idle for {span(idle_s)}"
+        text = "It had been working. The run may wait for data, another worker or a lock, and it still holds the GPU."
+        evidence = Evidence(metric="gpu_util", value=util, baseline=state.gpu_longest_idle, threshold=bound)
+        offer(state, Spot(out, at), "gpu_idle", Severity.WARNING, title, text, evidence)
 
 
 def _memory(state: Watch, out: list[Raise], at: float, what: str, used: float | None, limit: float | None) -> None:
@@ -187,12 +189,11 @@ def _memory(state: Watch, out: list[Raise], at: float, what: str, used: float | 
     if left_s > horizon:
         return
     of = "memory" if what == "rss" else "GPU memory"
-    offer(
-        state, out, at, "memory", Severity.WARNING, f"{of} is rising to its limit: {share:.0%} used",
+    title = f"{of} is rising to its limit: {share:.0%} used"
+    text = (
         f"At the pace of the last {span(at - trail[0][0])} it reaches 95 % in {span(left_s)}. Tensors that keep their "
-        "graph, growing lists and data loader workers are the usual leaks. Save a checkpoint before it is killed.",
-        Evidence(
-            metric=what, value=share, baseline=trail[0][1], threshold=0.95,
-            window=[(p[0], p[1]) for p in trail],
-        ),
-    )  # fmt: skip
+        "graph, growing lists and data loader workers are the usual leaks. Save a checkpoint before the run is killed."
+    )
+    window: list[tuple[float, float | str]] = [(p[0], p[1]) for p in trail]
+    evidence = Evidence(metric=what, value=share, baseline=trail[0][1], threshold=0.95, window=window)
+    offer(state, Spot(out, at), "memory", Severity.WARNING, title, text, evidence)

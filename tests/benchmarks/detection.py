@@ -26,6 +26,7 @@ from ragent_jupyter.rules.watch import Limits, Raise, Watch, replayed, watch
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "real-logs"
 Curves = dict[str, Any]
+DEFAULTS = Limits()
 
 
 def load(path: Path) -> list[tuple[str, str, Curves]]:
@@ -48,7 +49,7 @@ def rows_of(curves: Curves) -> list[Row]:
     return [Row(step, 1.7e9 + wall, cells[wall, step], n) for n, (wall, step) in enumerate(sorted(cells))]
 
 
-def alerts_of(rows: list[Row], limits: Limits = Limits()) -> list[Raise]:
+def alerts_of(rows: list[Row], limits: Limits = DEFAULTS) -> list[Raise]:
     """What the rules would have said about a run."""
     state = Watch(run_id="bench", limits=limits)
     raised: list[Raise] = []
@@ -63,7 +64,7 @@ def share(hits: int, of: int) -> str:
     return f"{hits}/{of} = {100 * hits / max(1, of):.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def measure(runs: list[tuple[str, str, Curves]], limits: Limits = Limits()) -> list[dict[str, Any]]:
+def measure(runs: list[tuple[str, str, Curves]], limits: Limits = DEFAULTS) -> list[dict[str, Any]]:
     """One record a run: workload, outcome, the rules that interrupted, the worst severity."""
     found = []
     for number, (workload, outcome, curves) in enumerate(runs):
