@@ -65,7 +65,17 @@ class LocalMachine:
     def sidecar(self, run_dir: Path) -> SidecarSpec | None:
         if importlib.util.find_spec("ragent_sidecar") is None:
             return None
-        keep = ("HOME", "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH")
+        keep = (
+            "HOME",
+            "PATH",
+            "LANG",
+            "LC_ALL",
+            "TZ",
+            "TMPDIR",
+            "XDG_RUNTIME_DIR",
+            "LD_LIBRARY_PATH",
+            "RAGENT_KILL_AT",
+        )
         env = {name: os.environ[name] for name in keep if name in os.environ}
         env |= {"RAGENT_ROLE": "sidecar", "PYTHONDONTWRITEBYTECODE": "1"}
         return SidecarSpec(argv=[*sidecar_argv(), str(run_dir)], env=env)
@@ -95,7 +105,7 @@ class LocalMachine:
 
     def sidecar_alive(self, run_dir: Path) -> bool:
         try:
-            fd = os.open(run_dir / "sidecar.lock", os.O_RDWR | os.O_CLOEXEC)
+            fd = os.open(run_dir / "metrics" / "writer.lock", os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:
@@ -107,7 +117,7 @@ class LocalMachine:
         return False
 
     def start_sidecar(self, run_dir: Path) -> None:
-        """Where no wrapper is left to do it. A second one ends by itself: the first holds sidecar.lock."""
+        """Where no wrapper is left to do it. A second one ends by itself: the first holds the columns."""
         self._children = [c for c in self._children if c.poll() is None]
         spec = read_spec(run_dir).sidecar
         if spec is None:

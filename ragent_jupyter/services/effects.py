@@ -19,6 +19,7 @@ from ragent_jupyter.domain.ports import Executor, LaunchSpec
 from ragent_jupyter.domain.run import GitState, Run
 from ragent_jupyter.rules import run_life
 from ragent_jupyter.runfiles.jsonl import LineWriter, read_json_lines
+from ragent_jupyter.runfiles.kill_points import kill_point
 from ragent_jupyter.runfiles.spec import AttachSpec, SidecarSpec, Spec, write_spec
 
 from .shell import Change, Shell
@@ -95,6 +96,7 @@ class Effects:
                             order,
                             lambda seq: FinishOrder(seq=seq, order_id=order, at=self.shell.clock.now()),
                         )
+                kill_point("effects.performed")
                 await self.shell.settle(owed)
             except (OSError, RagentError) as error:
                 # Stays owed: tried again at the next start, and by the host's look at runs that do not get on.
@@ -123,6 +125,7 @@ class Effects:
         loop = asyncio.get_running_loop()
         try:
             handle = await loop.run_in_executor(self.pool, self._submit, run, run_dir)
+            kill_point("effects.submitted")
         except (RagentError, OSError) as error:
             problem = error.problem if isinstance(error, RagentError) else f"It could not be launched: {error}."
             remedy = error.remedy if isinstance(error, RagentError) else "Check the disk and the project's folder."
@@ -163,6 +166,7 @@ class Effects:
                     sidecar=self.machine.sidecar(run_dir),
                 )
                 write_spec(run_dir, spec, env)
+            kill_point("effects.spec_written")
             return executor.submit(
                 LaunchSpec(
                     run_id=run.id,
