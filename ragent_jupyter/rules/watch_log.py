@@ -16,7 +16,7 @@ _PATTERNS: list[tuple[str, Severity, re.Pattern[str], str, str]] = [
     (
         "out_of_memory", Severity.CRITICAL,
         re.compile(
-            r"OutOfMemoryError|CUDA out of memory|CUDA error: out of memory|HIP out of memory|CUBLAS_STATUS_ALLOC_FAILED"
+            r"OutOfMemoryError|CUDA (error: )?out of memory|HIP out of memory|CUBLAS_STATUS_ALLOC_FAILED"
             r"|RESOURCE_EXHAUSTED: Out of memory|oom-kill|Out of memory: Killed|std::bad_alloc|\bMemoryError\b"
             r"|DefaultCPUAllocator: (not enough|can't allocate)"
         ),
