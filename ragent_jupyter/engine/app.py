@@ -26,6 +26,7 @@ from ragent_jupyter.adapters.executors.process import ProcessExecutor
 from ragent_jupyter.adapters.executors.tmux import TmuxExecutor
 from ragent_jupyter.adapters.gpus import find_gpus
 from ragent_jupyter.adapters.interpreters import LocalInterpreters
+from ragent_jupyter.adapters.notebooks import NotebookReports
 from ragent_jupyter.adapters.store import open_store
 from ragent_jupyter.domain.errors import BadInput, Held
 from ragent_jupyter.domain.events import TOPICS
@@ -119,7 +120,7 @@ class Engine:
         self.gpus = gpus or find_gpus()
         self.metrics = ColumnReader()
         self.readers = ThreadPoolExecutor(2, thread_name_prefix="charts")
-        self.interpreters = LocalInterpreters()
+        self.interpreters = LocalInterpreters(self.project)
         machine = LocalMachine(self.project, self.interpreters.env)
         self.runs = RunsDesk(self.shell, self.project, self.executors, self.interpreters)
         self.sweeps = SweepsDesk(self.shell, self.runs, self.project)
@@ -128,7 +129,7 @@ class Engine:
         self.host = Host(self.shell, self.runs, self.alerts, self.executors, machine, self.effects.perform)
         self.scheduler = Scheduler(self.shell, self.runs, self.sweeps, self.gpus)
         self.status = StatusDesk(self.shell, self.runs, self.scheduler, self.executors, self.project)
-        self.reports = ReportsDesk(self.shell, self.runs, self.sweeps, self.metrics, self.project)
+        self.reports = ReportsDesk(self.shell, self.runs, self.sweeps, self.metrics, self.project, NotebookReports())
         self.shell.perform = self.effects.perform
         self.runs.progressed = self.scheduler.nudge
         self.shell.listeners.append(self._changed)
@@ -249,6 +250,7 @@ class Engine:
             (r"doctor", h.Doctor),
             (r"prefs", h.PrefsHandler),
             (r"reports", h.Reports),
+            (r"reports/data", h.ReportDataOf),
             (r"reports/([^/]+)", h.OneReport),
             (r"events", ev.Events),
             (r"events/ws", ev.EventsSocket),

@@ -257,6 +257,13 @@ class Reports(EngineHandler):
         self.reply(201, await self.engine.reports.create(self.body(CreateReport)))
 
 
+class ReportDataOf(EngineHandler):
+    async def get(self) -> None:
+        """What a report is computed from, now: a report's own cells ask for it."""
+        runs = [r for r in (self.arg("runs") or "").split(",") if r]
+        self.reply(200, await self.engine.reports.data(self.arg("sweep"), runs, self.arg("title")))
+
+
 class OneReport(EngineHandler):
     def get(self, report_id: str) -> None:
         report = self.engine.shell.reports.get(report_id)

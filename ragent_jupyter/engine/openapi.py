@@ -9,6 +9,7 @@ import msgspec
 from ragent_jupyter._version import __version__
 from ragent_jupyter.domain import wire
 from ragent_jupyter.domain.alert import Alert
+from ragent_jupyter.domain.report import ReportData
 from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.sweep import Sweep
 
@@ -46,6 +47,7 @@ ROWS: list[Row] = [
     ("put", "prefs", "Merge preferences; null removes one.", dict[str, Any], 200, wire.Prefs),
     ("get", "reports", "Reports, newest first.", None, 200, dict[str, Any]),
     ("post", "reports", "Write a report of a sweep or of runs.", wire.CreateReport, 201, wire.ReportReply),
+    ("get", "reports/data", "What a report of ?sweep= or ?runs= is computed from.", None, 200, ReportData),
     ("get", "reports/{report}", "One report.", None, 200, wire.ReportReply),
     ("get", "events", "Long poll (wait=), or an endless NDJSON stream by Accept.", None, 200, dict[str, Any]),
     ("get", "events/ws", "The same as a WebSocket.", None, 101, None),

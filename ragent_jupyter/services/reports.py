@@ -1,15 +1,171 @@
-"""placeholder until the report desk is joined"""
+"""The desk of reports: gathers what was recorded, lets the rules compose, and has a writer make the notebook."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import os
+import platform
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from ragent_jupyter._version import __version__
+from ragent_jupyter.domain.errors import BadInput, CannotBeDone
+from ragent_jupyter.domain.ports import MetricReader
+from ragent_jupyter.domain.report import Report, ReportData
+from ragent_jupyter.domain.run import Run
+from ragent_jupyter.domain.wire import CreateReport, ReportReply
+from ragent_jupyter.rules.report import compose
+
+from .runs import RunsDesk
+from .shell import Change, Shell
+from .sweeps import SweepsDesk
+
+_POINTS = 1000
+_COMPANIONS = 3  # further metrics that get a figure
+_MAX_RUNS = 500
+
+
+class NotebookWriter(Protocol):
+    def write(self, path: Path, report: Report, data: ReportData) -> None:
+        """A valid notebook with its outputs embedded, replaced whole. Raises OSError."""
 
 
 class ReportsDesk:
-    def __init__(self, *args: Any) -> None:
-        self.args = args
+    def __init__(
+        self,
+        shell: Shell,
+        runs: RunsDesk,
+        sweeps: SweepsDesk,
+        metrics: MetricReader,
+        project: Path,
+        writer: NotebookWriter,
+    ) -> None:
+        self.shell = shell
+        self.runs = runs
+        self.sweeps = sweeps
+        self.metrics = metrics
+        self.project = project
+        self.writer = writer
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="reports")
 
-    async def create(self, body: Any) -> Any:
-        from ragent_jupyter.domain.errors import MissingPart
+    async def data(self, sweep_id: str | None, run_ids: list[str], title: str | None = None) -> ReportData:
+        """What was recorded of a sweep or of some runs. Raises NotFound, BadInput."""
+        if bool(sweep_id) == bool(run_ids):
+            raise BadInput("A report is of one sweep or of some runs.", "Name a sweep, or one or more runs.")
+        sweep = self.sweeps.get(sweep_id) if sweep_id else None
+        if sweep is not None:
+            runs = [self.runs.shown(r) for r in self.shell.runs.values() if r.sweep_id == sweep.id]
+        else:
+            runs = [self.runs.shown(self.runs.get(r)) for r in run_ids]
+        if not runs:
+            raise CannotBeDone("There is no run to report on yet.", "Start the sweep, or wait for its first run.")
+        if len(runs) > _MAX_RUNS:
+            raise CannotBeDone(f"{len(runs)} runs are too many for one report.", f"Name at most {_MAX_RUNS}.")
+        runs.sort(key=lambda r: (r.created_at, r.id))
+        primary, mode = (sweep.primary, sweep.mode) if sweep else self._primary(runs)
+        ids = {r.id for r in runs}
+        alerts = sorted((a for a in self.shell.alerts.values() if a.run_id in ids), key=lambda a: (a.raised_at, a.id))
+        names = [primary, *self._companions(runs, primary)]
 
-        raise MissingPart("Reports are not here yet.", "")
+        def read() -> list[object]:
+            found = []
+            for name in names:
+                for run in runs:
+                    folder = str(self.runs.folder(run.id))
+                    one = self.metrics.series(
+                        folder, run.id, name, x="step", points=_POINTS, from_=None, to=None, since=None
+                    )
+                    if one is not None:
+                        found.append(one)
+            return list(found)
+
+        series = await asyncio.get_running_loop().run_in_executor(self.pool, read)
+        return ReportData(
+            runs=runs,
+            alerts=alerts,
+            series=series,  # type: ignore[arg-type]
+            primary=primary,
+            mode=mode,
+            sweep=self.sweeps.shown(sweep) if sweep else None,
+            environment=self._environment(runs),
+            project=str(self.project),
+            title=title or "",
+        )
+
+    def _primary(self, runs: list[Run]) -> tuple[str, Literal["min", "max"]]:
+        for run in reversed(runs):
+            if run.primary:
+                return run.primary, run.mode
+        names = [n for r in runs for n in r.summary]
+        for wanted in ("val_loss", "eval_loss", "val/loss", "eval/loss", "loss", "train_loss", "train/loss"):
+            if wanted in names:
+                return wanted, "min"
+        return (names[0] if names else "loss"), "min"
+
+    def _companions(self, runs: list[Run], primary: str) -> list[str]:
+        counts: dict[str, int] = {}
+        for run in runs:
+            for name in run.summary:
+                if name != primary and not name.startswith("system/"):
+                    counts[name] = counts.get(name, 0) + 1
+        losses = sorted(counts, key=lambda n: ("loss" not in n.lower(), -counts[n], n))
+        return losses[:_COMPANIONS]
+
+    def _environment(self, runs: list[Run]) -> dict[str, str]:
+        about = {"ragent": __version__}
+        pythons = {f"{r.interpreter.version} ({r.interpreter.path})".strip() for r in runs if r.interpreter}
+        commits = {f"{r.git.commit[:12]}{' + uncommitted changes' if r.git.dirty else ''}" for r in runs if r.git}
+        about["Python of the runs"] = ", ".join(sorted(pythons)) or "unknown"
+        about["commit"] = ", ".join(sorted(commits)) or "not in a git repository"
+        about["executor"] = ", ".join(sorted({r.executor for r in runs}))
+        about["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+        about["command"] = runs[0].command
+        about["engine's Python"] = ".".join(map(str, sys.version_info[:3]))
+        about["log"] = f"{self.shell.store.log_id}, record {self.shell.newest_seq()}"
+        return about
+
+    async def create(self, body: CreateReport) -> ReportReply:
+        """Write the notebook and remember it. Raises BadInput for a path outside the project."""
+        data = await self.data(body.sweep, body.runs, body.title)
+        report = compose(data)
+        path = self._path(body.path, report.title)
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self.pool, self.writer.write, path, report, data)
+        except OSError as error:
+            raise CannotBeDone(
+                f"The report could not be written to {path}: {error.strerror or error}.",
+                "Free some disk space, or name another path.",
+            ) from error
+        reply = ReportReply(
+            id=self.runs.new_id("rep"),
+            path=str(path),
+            title=report.title,
+            sweep=body.sweep,
+            created_at=self.shell.clock.now(),
+            findings=[s.text for s in report.sentences],
+        )
+        await self.shell.commit([Change("report_created", msgspec.to_builtins(reply))])
+        return reply
+
+    def _path(self, wanted: str | None, title: str) -> Path:
+        if wanted is None:
+            stem = re.sub(r"[^\w.-]+", "-", title.lower()).strip("-.")[:60] or "report"
+            folder = self.project / "reports"
+            number, path = 1, folder / f"{stem}.ipynb"
+            while path.exists():  # a report is the user's file: an older one, maybe edited, is never overwritten
+                number += 1
+                path = folder / f"{stem}-{number}.ipynb"
+            return path
+        path = Path(os.path.realpath(self.project / wanted))
+        inside = path.is_relative_to(os.path.realpath(self.project)) and ".ragent" not in path.parts
+        if not inside or path.suffix != ".ipynb":
+            raise BadInput(f"{wanted!r} is not a notebook inside the project.", "Name a path such as reports/lr.ipynb.")
+        if path.exists():
+            raise CannotBeDone(f"{path} is there already.", "Name another path, or remove it first.")
+        return path
