@@ -365,8 +365,9 @@ class _Column:
 
     def flush(self) -> None:
         if self.pending:
-            self._files.write(self.name, self.pending, self.offset)
-            self.offset += len(self.pending) * (self.pending.itemsize if isinstance(self.pending, array) else 1)
+            data = bytes(self.pending)  # a copy: a view would forbid the array to grow while an error's traceback lives
+            self._files.write(self.name, data, self.offset)
+            self.offset += len(data)
             del self.pending[:]
 
 

@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from struct import Struct as Packer
-from typing import Any
 
 from ..domain.errors import RagentError
 from .columns_format import STEPS, TIMES
@@ -38,13 +37,13 @@ class Files:
         self._unsynced.add(name)
         return fd
 
-    def write(self, name: str, data: Any, offset: int) -> None:
+    def write(self, name: str, data: bytes, offset: int) -> None:
+        """All of `data` at `offset`, or OSError; repeating it changes nothing."""
         fd = self.open(name)
         kill_point("columns.append")
-        with memoryview(data) as view, view.cast("B") as rest:
-            done = 0
-            while done < len(rest):
-                done += os.pwrite(fd, rest[done:], offset + done)
+        done = os.pwrite(fd, data, offset)
+        while done < len(data):
+            done += os.pwrite(fd, data[done:], offset + done)
 
     def read_records(
         self, name: str, packer: Packer, valid: Callable[[tuple[int, ...]], bool]
