@@ -131,7 +131,7 @@ def run_processes(run_id: str) -> list[Process]:
 
 
 def open_files(pid: int) -> list[str]:
-    """Paths of the regular files that a process holds open; [] if that may not be seen."""
+    """Paths of the files that a process holds open, deleted ones left out; [] if that may not be seen."""
     if LINUX:
         found = []
         try:
@@ -143,8 +143,8 @@ def open_files(pid: int) -> list[str]:
                 path = os.readlink(f"/proc/{pid}/fd/{name}")
             except OSError:
                 continue  # closed meanwhile
-            if path.startswith("/") and not path.startswith(("/dev/", "/proc/")):
-                found.append(path.removesuffix(" (deleted)"))
+            if path.startswith("/") and not path.startswith(("/dev/", "/proc/")) and not path.endswith(" (deleted)"):
+                found.append(path)
         return found
     lines = _tool("lsof", "-p", str(pid), "-Fn").splitlines()
     return [line[1:] for line in lines if line.startswith("n/") and not line.startswith("n/dev/")]
