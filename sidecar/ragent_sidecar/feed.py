@@ -1,0 +1,115 @@
+"""All sources of one run as one stream of blocks, each metric from one source only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ragent_jupyter.runfiles.sources.protocol import RANKS, Block, Source
+
+_SAME = re.compile(r"[^a-z0-9]+")
+
+
+def same_name(name: str) -> str:
+    """Names that mean the same metric in different formats: "train/loss", "Train Loss" and "train_loss".
+
+    >>> same_name("Train Loss") == same_name("train/loss")
+    True
+    """
+    return _SAME.sub("_", name.lower()).strip("_")
+
+
+class Owners:
+    """Which source each metric is taken from: metrics.jsonl before TensorBoard, HF state, CSV, stdout.
+
+    A script that prints its loss and logs it as well must not have it twice. The best source that ever gave a metric
+    keeps it; from the moment a better one appears, the lesser one's values are dropped. What the lesser one gave until
+    then stays: the better source usually tells those steps again, which the columns store as a rewind.
+    """
+
+    def __init__(self, state: dict[str, str] | None = None) -> None:
+        self._owner: dict[str, str] = dict(state or {})  # same_name -> source id
+        self._formats: dict[str, str] = {}
+        self._cache: dict[tuple[str, tuple[str, ...]], list[int] | None] = {}
+
+    def know(self, source_id: str, format: str) -> None:
+        self._formats[source_id] = format
+
+    def _rank(self, source_id: str) -> int:
+        return RANKS.get(self._formats.get(source_id, ""), 9)
+
+    def admit(self, source_id: str, block: Block) -> Block | None:
+        """What of a block counts; None if nothing does."""
+        key = (source_id, tuple(block.names))
+        if key in self._cache:
+            keep = self._cache[key]
+        else:
+            keep = self._judge(source_id, block.names)
+            if len(self._cache) > 4096:
+                self._cache.clear()
+            self._cache[key] = keep
+        if keep is None:
+            return block
+        return block.only(keep) if keep else None
+
+    def _judge(self, source_id: str, names: list[str]) -> list[int] | None:
+        """Positions that count; None: all of them."""
+        keep: list[int] = []
+        changed = False
+        mine = self._rank(source_id)
+        for i, name in enumerate(names):
+            same = same_name(name)
+            owner = self._owner.get(same)
+            if owner == source_id:
+                keep.append(i)
+            elif owner is None or mine < self._rank(owner):
+                changed = changed or owner is not None
+                self._owner[same] = source_id
+                keep.append(i)
+        if changed:
+            self._cache.clear()  # somebody has lost a metric
+        return None if len(keep) == len(names) else keep
+
+    def state(self) -> dict[str, str]:
+        return dict(self._owner)
+
+
+class Feed:
+    """The sources, read best first. One that fails is left out of this tick and shown in `health`, never fatal."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, Source] = {}
+        self.health: dict[str, str] = {}
+        self._committed: dict[str, dict[str, Any]] = {}
+
+    def add(self, source: Source) -> None:
+        self.sources[source.id] = source
+        ranked = sorted(self.sources.values(), key=lambda s: (RANKS.get(s.format, 9), s.id))
+        self.sources = {s.id: s for s in ranked}
+
+    def read(self, limit: int, now: float, *, final: bool = False) -> Iterator[tuple[Source, list[Block]]]:
+        """What is new in each source, about `limit` bytes of each at most."""
+        for source in list(self.sources.values()):
+            try:
+                blocks = source.read(limit, now, final=final)
+            except OSError as error:
+                self.health[source.id] = f"{source.id}: {error.strerror or error}"
+                continue
+            self.health.pop(source.id, None)
+            yield source, blocks
+
+    @property
+    def more(self) -> bool:
+        return any(source.more for source in self.sources.values() if source.id not in self.health)
+
+    def changed(self, states: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Those that differ from what was last `committed`."""
+        return {id: state for id, state in states.items() if self._committed.get(id) != state}
+
+    def committed(self, states: dict[str, dict[str, Any]]) -> None:
+        self._committed.update(states)
+
+    def close(self) -> None:
+        for source in self.sources.values():
+            source.close()
