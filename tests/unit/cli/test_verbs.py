@@ -187,7 +187,10 @@ def test_a_run_is_told_where_it_is_and_which_python_is_meant(
     (engine.project / "sub").mkdir()
     argv = ["--python", "venv", "--env", "A=1=2", "--env", "PASSED", "--cwd", "sub", "--gpus", "2", "--primary", "acc"]
     assert ragent("run", *argv, "--mode", "max", "--json", "--", "true").document["id"] == "run_abc1"
-    [body] = engine.bodies("POST", "runs")
+    # A venv's python is a link to one that knows nothing of the venv: it must arrive as it was named.
+    assert ragent("run", "--python", "venv/bin/python", "--", "true").code == 0
+    body, linked = engine.bodies("POST", "runs")
+    assert linked["python"] == str(venv / "bin" / "python")
     assert body["cwd"] == str(engine.project / "sub")
     assert body["python"] == str(venv)
     assert body["caller_python"] == str(venv / "bin" / "python")
@@ -422,6 +425,7 @@ def _story(engine: FakeEngine) -> None:
             ("runs", "run_created", a_run("run_of_another_sweep", sweep_id="swp_other")),
             ("runs", "run_progress", {"run": "run_t", "progress": {"fraction": 0.5}, "summary": {}}),
             ("alerts", "alert_raised", an_alert(run_id="run_t")),
+            ("alerts", "alert_raised", an_alert(run_id="run_of_another_sweep", title="not ours")),
             ("runs", "run_ended", msgspec.structs.replace(running, status=RunStatus.FINISHED, summary=best)),
             ("sweeps", "sweep_ended", a_sweep(status=SweepStatus.FINISHED, reason="1 of 1 trials finished.")),
         ]  # fmt: skip
@@ -442,7 +446,7 @@ def test_a_followed_sweep_is_plain_lines_in_a_pipe(engine: FakeEngine, ragent: R
     assert "NaN at step 412" in lines[1]
     assert lines[2].startswith("✓ finished  run_t  w 1  loss 0.25")
     assert lines[3].endswith("1 of 1 trials finished.")
-    assert "run_of_another_sweep" not in said.out
+    assert "run_of_another_sweep" not in said.out and "not ours" not in said.out
 
 
 def test_a_followed_sweep_is_ndjson_for_a_program(engine: FakeEngine, ragent: Ragent) -> None:
