@@ -39,7 +39,8 @@ class MetricFiles:
             self._small(fmt.marks_file(view.number)), [("value", "<u4"), ("kind", "<u4"), ("step", "<i8")]
         )
         marks = marks[: int(np.searchsorted(marks["value"], view.points))]
-        self.marked = int(marks["value"][-1]) if len(marks) else -1  # the newest mark's value number
+        changes = marks[marks["kind"] != fmt.CLOCK_BACK]
+        self.changed_at = int(changes["value"][-1]) if len(changes) else -1  # newest value that hides an older one
         rewinds = marks[marks["kind"] == fmt.REWIND]
         self.rewinds: list[tuple[int, int]] = list(
             zip(rewinds["value"].tolist(), rewinds["step"].tolist(), strict=True)

@@ -377,7 +377,7 @@ def _delta(metric: MetricFiles, ask: _Ask, since: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     count = metric.view.points
-    if id_ != metric.view.id or digest != ask.digest or not 0 < before <= count or metric.marked >= before:
+    if id_ != metric.view.id or digest != ask.digest or not 0 < before <= count or metric.changed_at >= before:
         return None
     if ask.x != "step" and metric.clock_back:
         return None

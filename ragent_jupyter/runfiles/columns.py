@@ -103,6 +103,7 @@ class ColumnWriter:
             ) from None
         self._sync_every_s = sync_every_s
         self._synced_at = time.monotonic()
+        self._synced = False  # the newest commit is known to be on disk
         self._boot = _boot_id()
         self._metrics: dict[str, _Metric] = {}
         self._dirty: dict[int, _Metric] = {}
@@ -190,9 +191,13 @@ class ColumnWriter:
         sync: also bring it to the disk (done by itself every minute), so that it outlives the machine's power.
         Raises ColumnsNotWritten if the disk refuses; the rows stay in memory, call again (append nothing twice).
         """
+        nothing_new = self.rows == self._done.rows and all(self.sources.get(k) == v for k, v in sources.items())
+        due = time.monotonic() - self._synced_at >= self._sync_every_s
+        if nothing_new and self._done.seq and (self._synced or not (sync or due)):
+            return  # an idle run costs no write
         try:
             self._flush()
-            sync = sync or time.monotonic() - self._synced_at >= self._sync_every_s
+            sync = sync or due
             if sync:
                 self._files.sync()
             self._write_commit(sources, sync)
@@ -206,11 +211,12 @@ class ColumnWriter:
                 self._rotate_at = self._log_size + ROTATE_BYTES  # the old file says the same; try again later
 
     def close(self) -> None:
-        """Give the folder back. What was not committed is forgotten, as after a kill."""
-        try:
-            self._files.sync()
-        except OSError:
-            pass  # only the power's loss could tell the difference; every commit() so far has succeeded or has raised
+        """Bring what is committed to the disk and give the folder back. The rest is forgotten, as after a kill."""
+        if self.rows == self._done.rows and self._done.seq:
+            try:
+                self.commit({}, sync=True)
+            except ColumnsNotWritten:
+                pass  # only a loss of power could tell the difference: all that was committed stands in the files
         self._files.close()
         os.close(self._lock)
 
@@ -281,6 +287,7 @@ class ColumnWriter:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         kill_point("columns.commit.after")
         self._torn = False
+        self._synced = synced
         self._log_size += written
         self._done.apply(commit)
         self.sources.update(sources)

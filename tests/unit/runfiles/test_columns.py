@@ -90,11 +90,11 @@ def test_a_commit_line_torn_at_any_byte_did_not_happen(tmp_path: Path) -> None:
         whole = (first / "metrics" / COMMITS).stat().st_size
         writer.append(rows(3, 5, loss=0.0, new=0.0))
         writer.commit({"s": {"offset": 5}})
-    data = (first / "metrics" / COMMITS).read_bytes()
+        data = (first / "metrics" / COMMITS).read_bytes()
     for cut in range(whole, len(data)):
         run = tmp_path / f"cut{cut}"
         shutil.copytree(first, run)
-        os.truncate(run / "metrics" / COMMITS, cut)
+        (run / "metrics" / COMMITS).write_bytes(data[:cut])
         assert len(points(run, "loss") or []) == 3
         with ColumnWriter(run / "metrics") as writer:
             assert writer.sources == {"s": {"offset": 3}}
@@ -219,7 +219,8 @@ class WhateverHappens(RuleBasedStateMachine):
     def the_writer_is_killed(self, flushed: bool) -> None:
         if flushed:
             self.writer._flush()
-        self.writer.close()
+        self.writer._files.close()
+        os.close(self.writer._lock)
         self.writer = ColumnWriter(self.run / "metrics")
         self.taken = list(self.committed)
         assert self.writer.sources.get("source", {}).get("offset", 0) == self.offset
@@ -339,11 +340,14 @@ def test_rows_that_do_not_fit_the_buffer_are_taken_once_even_if_the_disk_refuses
 def test_after_the_machine_went_down_only_what_was_synced_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ColumnWriter(tmp_path / "metrics") as writer:
+    def until_the_power_goes() -> None:
+        writer = ColumnWriter(tmp_path / "metrics")
         writer.append(rows(0, 10, loss=0.0))
         writer.commit({"s": {"offset": 10}}, sync=True)
         writer.append(rows(10, 20, loss=0.0))
         writer.commit({"s": {"offset": 20}})
+
+    assert in_child(until_the_power_goes) == 0
     reader = ColumnReader()
     before = reader.series(str(tmp_path), "run", "loss", x="step", points=0)
     assert before is not None
@@ -358,6 +362,17 @@ def test_after_the_machine_went_down_only_what_was_synced_counts(
     after = reader.series(str(tmp_path), "run", "loss", x="step", points=0, since=before.cursor)
     assert after is not None
     assert after.reset, "who has drawn the lost points must draw anew"
+
+
+def test_what_a_closed_writer_committed_outlives_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ColumnWriter(tmp_path / "metrics") as writer:
+        writer.append(rows(0, 10, loss=0.0))
+        writer.commit({"s": {"offset": 10}})
+    with ColumnWriter(tmp_path / "metrics") as writer:
+        writer.append(rows(10, 12, loss=0.0))  # never committed: close() must not do it behind the caller's back
+    monkeypatch.setattr(columns, "_boot_id", lambda: "another")
+    with ColumnWriter(tmp_path / "metrics") as writer:
+        assert (writer.rows, writer.sources) == (10, {"s": {"offset": 10}})
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
@@ -497,7 +512,19 @@ def test_the_log_of_commits_stays_small(tmp_path: Path, monkeypatch: pytest.Monk
         commit = decode_commit(line)
         assert commit is not None
         assert done.apply(commit)
-    assert done.seq == 300
+    assert done.seq == 301  # and one as it was closed, which says that all is on the disk
+
+
+def test_an_idle_run_writes_nothing(tmp_path: Path) -> None:
+    with ColumnWriter(tmp_path / "metrics") as writer:
+        writer.append(rows(0, 5, loss=0.0))
+        writer.commit({"a": {"offset": 5}, "b": {"offset": 0}})
+        before = (tmp_path / "metrics" / COMMITS).stat()
+        writer.commit({"a": {"offset": 5}})
+        writer.commit({})
+        assert (tmp_path / "metrics" / COMMITS).stat() == before
+        writer.commit({"a": {"offset": 6}})  # a line without metrics was read
+        assert (tmp_path / "metrics" / COMMITS).stat().st_size > before.st_size
 
 
 def test_a_line_that_is_missing_in_the_middle_stops_the_count_there(tmp_path: Path) -> None:
