@@ -49,7 +49,7 @@ class SweepView:
             if run.sweep_id != self.sweep.id:
                 return None
             known = self.runs.get(run.id)
-            if known is not None and not run.summary and not run.status.terminal:  # records do not carry the live part
+            if known is not None and not run.summary:  # records carry the live part only once it is frozen
                 run = msgspec.structs.replace(run, summary=known.summary, progress=known.progress)
             self.runs[run.id] = run
             return run
@@ -193,7 +193,10 @@ class _Table:
             glyph, code = STATE[run.status.value]
             style = {"34": "blue", "33": "yellow", "32": "green", "31": "red", "90": "bright_black"}.get(code, "")
             fraction = 1.0 if run.status is RunStatus.FINISHED else run.progress.fraction if run.progress else None
-            bar = ProgressBar(total=1.0, completed=fraction or 0.0, width=24) if fraction is not None else ""
+            bar: Any = ""
+            if fraction is not None:
+                colour = style or "blue"
+                bar = ProgressBar(1.0, fraction, 24, style="bright_black", complete_style=colour, finished_style=colour)
             words = took(run) if run.status.terminal else _left(run)
             table.add_row(Text(glyph, style=style), params_text(run), primary_text(run, sweep, bare=True), bar, words)
         if left_out:

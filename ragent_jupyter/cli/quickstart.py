@@ -43,7 +43,7 @@ def quickstart(context: Context) -> int:
     client = _client(folder)
     out.say(f"The example is in {folder}")
     for name in kept:
-        out.say(f"  {name} is yours, changed since it was copied: it is used as it is.")
+        out.say(f"  {name} differs from the shipped one: yours is used and left as it is.")
     executors = client.executors()
     chosen = next((e for e in executors.executors if e.default and e.available), None)
     if chosen is None:
@@ -184,13 +184,12 @@ def _say(out: Out, sweep: Sweep, result: dict[str, Any]) -> None:
         out.say(f"Best: {best['metric']} {number(best['value'])} with {params} (unconfirmed: one seed).")
     else:
         out.say(f"No run finished with a {sweep.primary}.")
-    for answer_ in result["answers"]:
-        out.say(
-            f"{out.paint('!', '33')} {answer_['title']} ({answer_['run']}): {answer_['label']}, by the shipped rule."
-        )
+    first = {said["run"]: said for said in reversed(result["answers"])}  # one line a run says enough
+    for run, said in sorted(first.items()):
+        out.say(f"{out.paint('!', '33')} {said['title']} ({run}). {said['label']}, by the shipped rule.")
     for run in result["ended_early"]:
-        params = ", ".join(f"{k} {v}" for k, v in run["params"].items())
-        out.say(f"{out.state(run['status'])}  {run['run']}  {params}  {run['reason']}")
+        if run["run"] not in first:
+            out.say(f"{out.state(run['status'])}  {run['run']}  {run['reason']}")
     if result["findings"]:
         out.say("\nWhat it found:")
         for finding in result["findings"]:
