@@ -46,6 +46,8 @@ const COLOURS_DARK = [
   '#a9b4bf'
 ];
 const FRAME_MS = 100;
+/** "This line has no point at this x", where lines of several runs share one x column. NaN means that it has one. */
+const ABSENT = Number.MAX_VALUE;
 const NAN_TICK_PX = 7;
 
 const column = (view: DataView): Float64Array =>
@@ -64,7 +66,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const height = () => Number(model.get('height') ?? 240);
   const xName = String(model.get('x_name') ?? 'step');
   let names: string[] = [];
-  let data: (number | null)[][] = [[]];
+  let data: (number | null | undefined)[][] = [[]];
   /** x of each value that is not finite: drawn as red ticks, never as a gap alone. */
   let bad: number[] = [];
   let batch = -1;
@@ -187,7 +189,9 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const [x] = columns;
     columns.forEach((values, i) => {
       values.forEach((value, row) => {
-        if (Number.isFinite(value)) {
+        if (value === ABSENT) {
+          data[i].push(undefined);
+        } else if (Number.isFinite(value)) {
           data[i].push(value);
         } else {
           data[i].push(null);

@@ -8,7 +8,7 @@ import {
   type CreateRun,
   type Envelope,
   type ErrorReply,
-  type ExecutorsReply,
+  type Interpreter,
   type LogsReply,
   type MetricNames,
   type Run,
@@ -102,7 +102,17 @@ export interface EventsReply {
   log_id: string;
 }
 
-type Query = Record<string, string | number | undefined>;
+/** Which folder the server's ragent works on; `candidates` are projects below the server's root. */
+export interface ProjectReply {
+  root: string;
+  project: string | null;
+  problem: string;
+  remedy: string;
+  candidates: string[];
+}
+
+/** A list is the same name several times. */
+type Query = Record<string, string | number | string[] | undefined>;
 
 export class Api {
   constructor(
@@ -111,7 +121,6 @@ export class Api {
   ) {}
 
   status = (): Promise<StatusReply> => this.get('status');
-  executors = (): Promise<ExecutorsReply> => this.get('executors');
 
   async runs(query: Query = {}): Promise<RunsReply> {
     const reply = await this.get<RunsReply>('runs', query);
@@ -174,7 +183,8 @@ export class Api {
       'metrics/series',
       {
         runs: runs.join(','),
-        names: names.join(','),
+        // A name may hold a comma.
+        name: names,
         x,
         points,
         since: since?.join(',')
@@ -183,22 +193,30 @@ export class Api {
     );
   }
 
-  /** Interpreters the engine knows of; an engine that has no such list has none to suggest. */
+  /** Pythons that a run may use, as they are typed into the form. */
   async interpreters(): Promise<string[]> {
-    try {
-      const reply = await this.get<{ interpreters?: unknown[] }>(
-        'executors/interpreters'
-      );
-      return (reply.interpreters ?? []).map(item =>
-        typeof item === 'string' ? item : (item as { path: string }).path
-      );
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) {
-        return [];
-      }
-      throw error;
-    }
+    const reply = await this.get<{ interpreters: Interpreter[] }>(
+      'interpreters'
+    );
+    return reply.interpreters.map(({ kind, name, path }) =>
+      kind === 'conda' && name
+        ? `conda:${name}`
+        : kind === 'kernelspec' && name
+          ? `kernel:${name}`
+          : path
+    );
   }
+
+  /** What a person types to see a live run in its terminal; null where there is none. */
+  async attachCommand(id: string): Promise<string | null> {
+    const reply = await this.get<{ attach: string | null }>(`runs/${id}/files`);
+    return reply.attach;
+  }
+
+  project = (): Promise<ProjectReply> => this.get('project');
+
+  chooseProject = (path: string): Promise<ProjectReply> =>
+    this.send('PUT', 'project', { path });
 
   /** No token in the address: the cookie that opened the page opens the socket too. */
   socket(): WebSocket {
@@ -255,10 +273,14 @@ export class Api {
     query: Query,
     init: RequestInit
   ): Promise<Response> {
-    const filled = Object.entries(query).filter(([, v]) => v !== undefined);
-    const search = new URLSearchParams(
-      filled.map(([k, v]) => [k, String(v)])
-    ).toString();
+    const pairs = Object.entries(query).flatMap(([key, value]) =>
+      value === undefined
+        ? []
+        : Array.isArray(value)
+          ? value.map(one => [key, one])
+          : [[key, String(value)]]
+    );
+    const search = new URLSearchParams(pairs).toString();
     const url = `${this.door.baseUrl}${API}${path}${search ? `?${search}` : ''}`;
     let response: Response;
     try {

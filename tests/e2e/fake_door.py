@@ -376,7 +376,7 @@ class Routes(web.RequestHandler):
             case ["metrics", "series"]:
                 since = query("since", None)
                 cursors = since.split(",") if since else []
-                names = query("names").split(",")
+                names = self.get_query_arguments("name")
                 pairs = [(run, name) for run in query("runs").split(",") for name in names]
                 self.say(
                     SeriesReply(

@@ -78,8 +78,8 @@ export function ChartsView(): JSX.Element {
         {chosen
           ? trans._n('%1 chosen run', '%1 chosen runs', runs.length)
           : trans._n(
-              '%1 run, chosen by itself',
-              '%1 runs, chosen by themselves',
+              '%1 run, picked automatically',
+              '%1 runs, picked automatically',
               runs.length
             )}
         {chosen && (

@@ -14,6 +14,8 @@ const PATHS = {
   play: 'm5 3.5 7 4.5-7 4.5z',
   edit: 'M3 13l.7-2.8 7-7 2.1 2.1-7 7zM9.5 4.5l2 2',
   archive: 'M2.5 3.5h11v3h-11zM3.5 6.5v6h9v-6M6.5 9h3',
+  sort: 'M4.5 3v10m-2-2 2 2 2-2M8.5 4h5M8.5 8h4M8.5 12h2.5',
+  group: 'M2.5 3.5h5M5 7h8.5M5 10h8.5M5 13h8.5',
   list: 'M3 4h10M3 8h10M3 12h10',
   bell: 'M4 11V7.5a4 4 0 0 1 8 0V11l1 1.5H3zM6.8 14h2.4'
 } as const;

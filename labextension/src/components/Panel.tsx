@@ -6,6 +6,7 @@ import { ChartsView } from './ChartsView';
 import { Icon, IconButton, type IconName } from './Icon';
 import { NewRun } from './NewRun';
 import { Notice } from './Notice';
+import { ProjectPicker } from './ProjectPicker';
 import { RunDetail } from './RunDetail';
 import { RunList } from './RunList';
 import { StatusStrip } from './StatusStrip';
@@ -71,7 +72,9 @@ function Frame(): JSX.Element {
   };
 
   const body =
-    loading.phase === 'failed' && loading.error ? (
+    loading.phase === 'failed' && loading.error?.type === 'cannot_be_done' ? (
+      <ProjectPicker error={loading.error} />
+    ) : loading.phase === 'failed' && loading.error ? (
       <Notice error={loading.error} onRetry={() => void project.load()} />
     ) : form ? (
       <NewRun />
@@ -162,9 +165,14 @@ function Tabs(): JSX.Element {
 /** The server was there and is not: what is shown is old, and why. */
 function Stale(): JSX.Element | null {
   const { project, trans } = useHost();
+  const status = useSignal(project.statusChanged, () => project.status);
   const state = useSignal(project.feed.stateChanged, () => project.feed.state);
   if (state.kind !== 'stale' || !state.error) {
-    return null;
+    return status?.problem ? (
+      <div className="rg-notice" role="alert">
+        <p>{status.problem}</p>
+      </div>
+    ) : null;
   }
   return (
     <Notice

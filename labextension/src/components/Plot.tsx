@@ -38,6 +38,8 @@ export interface PlotProps {
 
 const TICKS = 5;
 const NAN_TICK_PX = 7;
+/** A line of so few points shows each of them. */
+const FEW = 24;
 /** How far back a line's last point may lie and still be named at the cursor. */
 const LOOK_BACK = 4000;
 
@@ -78,6 +80,16 @@ export function xWord(value: number, x: XAxis): string {
       : duration(value);
 }
 
+/** A figure on an axis: short, with no zeros for show. */
+function tick(value: number): string {
+  const size = Math.abs(value);
+  const text =
+    value !== 0 && (size >= 1e6 || size < 1e-3)
+      ? value.toExponential().replace('e+', 'e')
+      : String(Number(value.toPrecision(6)));
+  return text.replace(/-/g, '−');
+}
+
 interface Built {
   data: uPlot.AlignedData;
   series: uPlot.Series[];
@@ -115,7 +127,7 @@ function build(lines: PlotLine[], log: boolean): Built {
       stroke: line.fork ? fade(line.colour, 0.45) : line.colour,
       width: line.best ? 2.4 : line.fork ? 1 : 1.4,
       dash: line.fork ? [4, 4] : line.dash,
-      points: { show: line.series.x.length === 1 ? true : undefined, size: 4 },
+      points: { show: line.series.x.length <= FEW, size: 4 },
       spanGaps: false
     });
   });
@@ -139,7 +151,7 @@ function shape(props: PlotProps): string {
       l.dash,
       l.label,
       l.series.min.length > 0,
-      l.series.x.length === 1
+      l.series.x.length <= FEW
     ])
   ]);
 }
@@ -265,9 +277,7 @@ class Drawing {
             gap: 4,
             grid: { stroke: skin.grid, width: 1 },
             values: (_: uPlot, splits: (number | null)[]) =>
-              splits.map(v =>
-                v === null ? '' : number(Number(v.toPrecision(6)))
-              )
+              splits.map(v => (v === null ? '' : tick(v)))
           }
         ],
         series: this.built.series,

@@ -251,9 +251,7 @@ function Params({ run }: { run: Run }): JSX.Element | null {
             {entries.map(([name, value]) => (
               <React.Fragment key={name}>
                 <dt>{name}</dt>
-                <dd className="rg-figure">
-                  {typeof value === 'number' ? number(value) : param(value)}
-                </dd>
+                <dd className="rg-figure">{param(value)}</dd>
               </React.Fragment>
             ))}
           </dl>
@@ -299,7 +297,7 @@ function Facts({ run, now }: { run: Run; now: number }): JSX.Element {
   const { panel, trans } = useHost();
   const when = (at: number | null) =>
     at === null ? null : <time title={moment(at)}>{ago(at, now, trans)}</time>;
-  const attach = attachCommand(run);
+  const attach = useAttachCommand(run);
   const rows: [string, React.ReactNode][] = [
     [trans.__('Folder'), <code key="c">{run.cwd}</code>],
     [
@@ -415,7 +413,23 @@ function Facts({ run, now }: { run: Run; now: number }): JSX.Element {
   );
 }
 
-/** What a person types to see the run as it writes. */
-function attachCommand(run: Run): string | null {
-  return LIVE.has(run.status) ? `ragent logs ${run.id} -f` : null;
+/** What a person types to see the run as it writes: its terminal where it has one, else its log. */
+function useAttachCommand(run: Run): string | null {
+  const { project } = useHost();
+  const live = LIVE.has(run.status);
+  const [command, setCommand] = React.useState<string | null>(null);
+  React.useEffect(() => {
+    let here = true;
+    const log = `ragent logs ${run.id} -f`;
+    if (live) {
+      project.api.attachCommand(run.id).then(
+        attach => here && setCommand(attach ?? log),
+        () => here && setCommand(log)
+      );
+    }
+    return () => {
+      here = false;
+    };
+  }, [live, run.id, project]);
+  return live ? command : null;
 }

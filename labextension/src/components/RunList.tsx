@@ -12,7 +12,7 @@ import type { Show, SortBy } from '../models/panel';
 import { listRows } from '../models/rows';
 import { useCharted } from './charted';
 import { Empty } from './Empty';
-import { IconButton } from './Icon';
+import { Icon, IconButton } from './Icon';
 import { RunRow } from './RunRow';
 
 /** Lines beyond the edge that are drawn already, so that a quick scroll shows no white. */
@@ -65,7 +65,7 @@ export function RunList(): JSX.Element {
     ['stopped', trans.__('Stopped')]
   ];
   const sorts: [SortBy, string][] = [
-    ['newest', trans.__('Newest first')],
+    ['newest', trans.__('Running, then newest')],
     ['metric', trans.__('Best first')],
     ['name', trans.__('By name')]
   ];
@@ -121,21 +121,25 @@ export function RunList(): JSX.Element {
             </option>
           ))}
         </select>
-        <select
-          className="rg-input rg-sort"
-          aria-label={trans.__('Order')}
-          value={sort}
-          onChange={event => panel.set({ sort: event.target.value as SortBy })}
-        >
-          {sorts.map(([value, word]) => (
-            <option key={value} value={value}>
-              {word}
-            </option>
-          ))}
-        </select>
+        <span className="rg-select-icon" title={trans.__('Order')}>
+          <Icon name="sort" />
+          <select
+            aria-label={trans.__('Order')}
+            value={sort}
+            onChange={event =>
+              panel.set({ sort: event.target.value as SortBy })
+            }
+          >
+            {sorts.map(([value, word]) => (
+              <option key={value} value={value}>
+                {word}
+              </option>
+            ))}
+          </select>
+        </span>
         {sweeps.length > 0 && (
           <IconButton
-            icon="list"
+            icon="group"
             label={trans.__('Trials under their sweep')}
             pressed={grouped}
             onClick={() => panel.set({ grouped: !grouped })}

@@ -83,13 +83,6 @@ function RunLine(
     <>
       <span className="rg-cell rg-cell-name" role="gridcell">
         <Glyph status={run.status} />
-        {props.swatch && (
-          <span
-            className="rg-swatch"
-            style={{ background: props.swatch }}
-            aria-hidden="true"
-          />
-        )}
         <span className="rg-name" title={`${runName(run)}\n${run.command}`}>
           {runName(run)}
         </span>
@@ -186,6 +179,13 @@ export const RunRow = React.memo(function RunRow(props: RowProps): JSX.Element {
       style={{ transform: `translateY(${top}px)` }}
       onClick={() => onPick(index, true)}
     >
+      {props.swatch && (
+        <span
+          className="rg-row-colour"
+          style={{ background: props.swatch }}
+          aria-hidden="true"
+        />
+      )}
       {row.kind === 'run' ? (
         <RunLine {...props} run={row.run} inSweep={row.inSweep} />
       ) : (

@@ -40,7 +40,7 @@ export function StatusStrip(): JSX.Element {
       <button
         key="queued"
         type="button"
-        className="rg-link"
+        className="rg-link rg-spare"
         onClick={() => {
           panel.showTab('runs');
           panel.set({ show: 'waiting', filter: '' });
@@ -110,7 +110,10 @@ function Best(props: {
       )}
       onClick={() => panel.openRun(props.run)}
     >
-      {trans.__('best %1 %2 (%3)', props.metric, number(props.value), name)}
+      <span className="rg-fixed">
+        {trans.__('best %1 %2', props.metric, number(props.value))}
+      </span>
+      <span className="rg-name">&nbsp;({name})</span>
     </button>
   );
 }

@@ -13,7 +13,7 @@ const DOORBELLS = new Set(['metrics_changed', 'run_progress']);
 const TOPICS = ['runs', 'sweeps', 'alerts', 'metrics', 'prefs', 'engine'];
 /** The engine pings every 15 s. */
 const SILENCE_MS = 40_000;
-const FIRST_BYTE_MS = 6_000;
+const FIRST_BYTE_MS = 10_000;
 const POLL_WAIT_S = 20;
 
 export type Frame = 'socket' | 'ndjson' | 'poll';
@@ -48,6 +48,8 @@ export class Feed {
   private after = 0;
   private logId = '';
   private rank = 0;
+  /** A socket that has worked on this page is worth another try; one that never has is not, before the others failed. */
+  private socketWorks = false;
   private stopping: AbortController | null = null;
   private retryNow: () => void = () => undefined;
   private _state: FeedState = {
@@ -88,6 +90,9 @@ export class Feed {
     this.stop();
     this.after = seq;
     this.logId = logId;
+    if (this.socketWorks) {
+      this.rank = 0;
+    }
     this.stopping = new AbortController();
     this.set({ kind: 'connecting', error: null });
     void this.loop(this.stopping.signal);
@@ -126,6 +131,7 @@ export class Feed {
         silence = setTimeout(end, SILENCE_MS);
         heard = true;
         failures = 0;
+        this.socketWorks ||= frame === 'socket';
         this.set({
           kind: 'live',
           frame,

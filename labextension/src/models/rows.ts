@@ -90,6 +90,11 @@ export function listRows(
     );
   } else if (wish.sort === 'metric') {
     kept.sort(byValue);
+  } else {
+    // What runs now is what one came for, however many were started since.
+    kept.sort(
+      (a, b) => Number(LIVE.has(b.status)) - Number(LIVE.has(a.status))
+    );
   }
   const rows: ListRow[] = [];
   const groups = new Map<string, Run[]>();

@@ -162,26 +162,34 @@ export class SeriesModel {
     }
   }
 
+  /** A run that has not logged a metric is not in the reply: its place among the cursors stays empty. */
   private take(told: Series[], delta: boolean): void {
-    const before = new Map(
-      this._chart.lines.map(line => [`${line.run} ${line.name}`, line])
+    const keyOf = (run: string, name: string) => `${run}\n${name}`;
+    const lines = new Map(
+      this._chart.lines.map(line => [keyOf(line.run, line.name), line])
     );
     let changed = !delta || this._chart.phase !== 'ready';
-    const lines = told.map(more => {
-      const line = before.get(`${more.run} ${more.name}`);
-      if (!line || !delta) {
-        return more;
-      }
-      if (more.reset || more.x.length || more.nonfinite.length) {
+    for (const more of told) {
+      const key = keyOf(more.run, more.name);
+      const line = lines.get(key);
+      if (!line || !delta || more.reset) {
         changed = true;
-        return extended(line, more);
+        lines.set(key, more);
+      } else if (more.x.length || more.nonfinite.length) {
+        changed = true;
+        lines.set(key, extended(line, more));
       }
-      return line;
-    });
-    const grown = lines.some(line => line.x.length > GROWN * this.spec.points);
-    this.cursors = grown ? null : told.map(line => line.cursor);
+    }
+    const next = [...lines.values()];
+    const grown = next.some(line => line.x.length > GROWN * this.spec.points);
+    const cursors = new Map(told.map(t => [keyOf(t.run, t.name), t.cursor]));
+    this.cursors = grown
+      ? null
+      : this.spec.runs.flatMap(run =>
+          this.spec.names.map(name => cursors.get(keyOf(run, name)) ?? '')
+        );
     if (changed) {
-      this.set({ lines, phase: 'ready', error: null });
+      this.set({ lines: next, phase: 'ready', error: null });
     }
   }
 
