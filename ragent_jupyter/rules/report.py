@@ -5,14 +5,15 @@ A best that was not re-run on fresh seeds is called *unconfirmed*; what is missi
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ragent_jupyter.domain.alert import Alert
 from ragent_jupyter.domain.metrics import Series
-from ragent_jupyter.domain.report import Curve, FigureSpec, Report, ReportData, Sentence, Table
-from ragent_jupyter.domain.run import MetricSummary, Run, RunStatus
+from ragent_jupyter.domain.report import Curve, Effect, FigureSpec, Report, ReportData, Sentence, Table
+from ragent_jupyter.domain.run import Run, RunStatus
 
 from .effects import effects_of
 
@@ -36,25 +37,46 @@ def number(value: float | str | None, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
-def best_of(run: Run, metric: str, mode: Literal["min", "max"]) -> float | None:
-    """The best finite value a run logged of a metric; None is "no data"."""
-    summary = run.summary.get(metric)
-    if summary is None:
+def best_of(series: Series | None, mode: Literal["min", "max"]) -> float | None:
+    """The best finite value of a series; None is "no data". Exact however the series was cut: a bucket keeps both.
+
+    The curve, the table and the sentence all come from this one stored series.
+    """
+    if series is None:
         return None
-    return summary.min if mode == "min" else summary.max
+    low, high = (series.last, series.last) if series.raw else (series.min, series.max)
+    values = [v for v in (low if mode == "min" else high) if v is not None]
+    if not values:
+        return None
+    return min(values) if mode == "min" else max(values)
+
+
+def last_of(series: Series | None) -> float | None:
+    """The last finite value of a series."""
+    return next((v for v in reversed(series.last) if v is not None), None) if series else None
 
 
 def compose(data: ReportData) -> Report:
     """The report of the data. Pure: the same data gives the same report, to the letter."""
     latest = _latest(data.runs)
-    scored = [(run, value) for run in latest if (value := _score(run, data)) is not None]
+    judged = {s.run: s for s in data.series if s.name == data.primary}
+    # Only a finished run competes: one that was stopped or failed may have looked good on its way.
+    scored = [
+        (run, value)
+        for run in latest
+        if run.status is RunStatus.FINISHED and (value := best_of(judged.get(run.id), data.mode)) is not None
+    ]
     sign = 1.0 if data.mode == "min" else -1.0
     scored.sort(key=lambda pair: (sign * pair[1], pair[0].created_at, pair[0].id))
     best = scored[0] if scored else None
-    effects = effects_of([(run.params, value) for run, value in scored], data.mode)
+    diverged = [run for run in latest if run.reason is not None and run.reason.kind == "nan"]
+    worst = math.inf if data.mode == "min" else -math.inf
+    effects = effects_of(
+        [*((run.params, value) for run, value in scored), *((run.params, worst) for run in diverged)], data.mode
+    )
     sentences = [
         *_results(data, latest, scored),
-        *_parameters(effects),
+        *_parameters(effects, len(diverged)),
         *_failures(latest),
         *_alerts(data.alerts, latest),
         *_cautions(data, scored),
@@ -62,7 +84,7 @@ def compose(data: ReportData) -> Report:
     return Report(
         title=data.title or (f"Report of {data.sweep.name}" if data.sweep else f"Report of {len(latest)} runs"),
         sentences=sentences,
-        trials=_trials(data, latest, best[0].id if best else None),
+        trials=_trials(data, latest, judged, best[0].id if best else None),
         figures=_figures(data, latest, best[0].id if best else None),
         effects=effects,
         alerts=_alert_table(data.alerts, latest),
@@ -78,11 +100,6 @@ def _latest(runs: Sequence[Run]) -> list[Run]:
     for run in sorted(runs, key=lambda r: (r.created_at, r.id)):
         newest[run.trial if run.sweep_id and run.trial is not None else run.id] = run
     return list(newest.values())
-
-
-def _score(run: Run, data: ReportData) -> float | None:
-    """Only a finished run competes: one that was stopped or failed may have looked good on its way."""
-    return best_of(run, data.primary, data.mode) if run.status is RunStatus.FINISHED else None
 
 
 def _shown(run: Run) -> str:
@@ -142,21 +159,22 @@ def _twins(best: Run, scored: list[tuple[Run, float]]) -> list[tuple[Run, float]
     return [(run, value) for run, value in scored if setting(run) == setting(best)]
 
 
-def _parameters(effects: list[Any]) -> list[Sentence]:
+def _parameters(effects: list[Effect], diverged: int) -> list[Sentence]:
     found = []
+    note = f"; {diverged} diverged, ranked last" if diverged else ""
     clear = [e for e in effects if e.p <= 0.05]
     for effect in clear:
         best = "" if effect.best_value is None else f"; its best value was {number(effect.best_value)}"
         text = (
             f"{effect.parameter} mattered: it explains {effect.share:.0%} of the variation in rank "
-            f"(n = {effect.n}, permutation p = {number(effect.p, 2)}){best}."
+            f"(n = {effect.n}{note}; permutation p = {number(effect.p, 2)}){best}."
         )
         found.append(Sentence("parameter", text))
     if effects and not clear:
         top = effects[0]
         text = (
-            f"No parameter clearly mattered in {top.n} trials: {top.parameter} explains most ({top.share:.0%} of the "
-            f"variation in rank), which chance does too often (p = {number(top.p, 2)})."
+            f"No parameter clearly mattered (n = {top.n}{note}): {top.parameter} explains most, {top.share:.0%} of the "
+            f"variation in rank, and chance does as much too often (p = {number(top.p, 2)})."
         )
         found.append(Sentence("parameter", text))
     return found
@@ -167,11 +185,14 @@ def _failures(runs: list[Run]) -> list[Sentence]:
     for run in runs:
         if run.status not in (RunStatus.FAILED, RunStatus.STOPPED):
             continue
-        reason = run.reason.text if run.reason else "no reason was recorded."
-        quoted = f' Its log says: "{run.reason.log_line}"' if run.reason and run.reason.log_line else ""
-        verb = "failed" if run.status is RunStatus.FAILED else "was stopped"
         setting = ", ".join(f"{k} {number(v) if isinstance(v, float) else v}" for k, v in run.params.items())
-        text = f"{_shown(run)}{f' ({setting})' if setting else ''} {verb}: {reason}{quoted}"
+        who = f"{_shown(run)}{f' ({setting})' if setting else ''}"
+        reason = run.reason.text if run.reason else "No reason was recorded."
+        if run.status is RunStatus.STOPPED:
+            text = f"{who}: {reason}"
+        else:
+            quoted = f' Its log says: "{run.reason.log_line}"' if run.reason and run.reason.log_line else ""
+            text = f"{who} failed: {reason}{quoted}"
         found.append(Sentence("failure", text, [run.id]))
     return found
 
@@ -209,26 +230,25 @@ def _cautions(data: ReportData, scored: list[tuple[Run, float]]) -> list[Sentenc
     return found
 
 
-def _trials(data: ReportData, runs: list[Run], best: str | None) -> Table:
+def _trials(data: ReportData, runs: list[Run], judged: Mapping[str, Series], best: str | None) -> Table:
     names = list(dict.fromkeys(k for r in runs for k in r.params))
     sign = 1.0 if data.mode == "min" else -1.0
 
     def rank(run: Run) -> tuple[bool, float, float]:
-        value = _score(run, data)
+        value = best_of(judged.get(run.id), data.mode) if run.status is RunStatus.FINISHED else None
         return value is None, sign * (value or 0.0), run.created_at
 
     rows = []
     for run in sorted(runs, key=rank):
-        summary = run.summary.get(data.primary, MetricSummary())
-        value = best_of(run, data.primary, data.mode)
+        series = judged.get(run.id)
         took = run.ended_at - run.started_at if run.ended_at and run.started_at else None
         mark = "best, unconfirmed" if run.id == best else ""
         rows.append(
             [
                 _shown(run),
                 *[run.params.get(k) for k in names],
-                value,
-                summary.last,
+                best_of(series, data.mode),
+                last_of(series),
                 run.status.value,
                 round(took, 1) if took is not None else None,
                 run.id,

@@ -38,8 +38,6 @@ def watch(state: Watch, fact: WatchFact) -> tuple[Watch, list[Raise]]:
     elif isinstance(fact, Tick):
         tick(state, fact, out)
     elif isinstance(fact, LogLines):
-        if fact.lines:
-            state.log_at, state.stalled = fact.at, False
         log_lines(state, fact, out)
     elif isinstance(fact, System):
         system(state, fact, out)

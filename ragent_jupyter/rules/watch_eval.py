@@ -38,7 +38,7 @@ def eval_loss(state: Watch, spot: Spot, name: str, metric: Metric, value: float)
         _worse(state, spot, name, metric, value)
     if metric.over >= limits.overfit_hold and level < 0.98 * metric.partner_at_best:
         _overfit(state, spot, name, metric, value, partner, level)
-    if metric.count > limits.stuck_evals and metric.best >= 0.99 * metric.first and not metric.told & STUCK:
+    if metric.count > limits.stuck_evals and metric.best >= metric.first and not metric.told & STUCK:
         _stuck(state, spot, name, metric, value)
 
 
@@ -95,13 +95,14 @@ def _overfit(
 
 
 def _stuck(state: Watch, spot: Spot, name: str, metric: Metric, value: float) -> None:
+    if median(metric.recent[-10:]) <= metric.first:
+        return  # level with the start, as a run that goes on from a good checkpoint may be
     metric.told |= STUCK
-    title = f"{name} is no better after {metric.count} evaluations than at the start"
+    title = f"{name} has not once been better than at the start in {metric.count} evaluations"
     text = (
-        f"It began at {short(metric.first)}, its best is {short(metric.best)} and it is {short(value)} now. The model "
-        "learns nothing: check the learning rate, the labels, and that the optimizer sees the parameters."
+        f"It began at {short(metric.first)} and is {short(value)} now. The model learns nothing that helps: check the learning rate, the labels, and that the optimizer sees the parameters."
     )
-    evidence = seen(spot, name, metric, value, metric.first, 0.99 * metric.first)
+    evidence = seen(spot, name, metric, value, metric.first, metric.first)
     offer(state, spot, "not_learning", _loudness(state, name), title, text, evidence, siblings=True)
 
 

@@ -9,6 +9,7 @@ from ..domain.alert import Evidence, Severity
 from .watch_facts import JobEnded, LogLines, Raise
 from .watch_raise import Spot, offer
 from .watch_state import Watch
+from .watch_time import finite_at, heard_log
 
 # Few enough lines hold one of these words, so that the patterns are rarely tried.
 _HINT = re.compile(r"memory|oom|nccl|xid|cuda|traceback|space left|segmentation|bus error|killed", re.IGNORECASE)
@@ -58,11 +59,14 @@ _QUOTE = 300
 
 
 def log_lines(state: Watch, fact: LogLines, out: list[Raise]) -> None:
-    """New lines of the job's log. `now` of these rules is the witness's clock."""
+    """New lines of the job's log. These alerts are spaced by the witness's clock."""
+    if fact.lines:
+        heard_log(state, fact.at)
+    spot = Spot(out, finite_at(state, fact.at))
     for offset, text in fact.lines:
         line = text[:_LINE]
         if state.in_traceback:
-            _traceback(state, fact, out, offset, line)
+            _traceback(state, spot, fact.source, offset, line)
         if not _HINT.search(line):
             continue
         if line.lstrip().startswith("Traceback (most recent call last)"):
@@ -71,11 +75,11 @@ def log_lines(state: Watch, fact: LogLines, out: list[Raise]) -> None:
         for rule, severity, pattern, what, advice in _PATTERNS:
             if pattern.search(line) and not (rule == "nccl" and _HARMLESS.search(line)):
                 evidence = Evidence(source=fact.source, offset=offset, log_line=line.strip()[:_QUOTE])
-                offer(state, Spot(out, fact.at), rule, severity, f"the log says: {what}", advice, evidence)
+                offer(state, spot, rule, severity, f"the log says: {what}", advice, evidence)
                 break
 
 
-def _traceback(state: Watch, fact: LogLines, out: list[Raise], offset: int, line: str) -> None:
+def _traceback(state: Watch, spot: Spot, source: str, offset: int, line: str) -> None:
     """The first line after a traceback's frames that is not indented names the exception."""
     if not line.strip() or line[0] in " \t":
         return
@@ -84,8 +88,8 @@ def _traceback(state: Watch, fact: LogLines, out: list[Raise], offset: int, line
         return
     state.traceback, state.traceback_offset = line.strip()[:_QUOTE], offset
     text = "It may have been caught: the run goes on. If the run ends with it, that is told as its own alert."
-    evidence = Evidence(source=fact.source, offset=offset, log_line=state.traceback)
-    offer(state, Spot(out, fact.at), "traceback", Severity.INFO, f"a traceback: {state.traceback[:80]}", text, evidence)
+    evidence = Evidence(source=source, offset=offset, log_line=state.traceback)
+    offer(state, spot, "traceback", Severity.INFO, f"a traceback: {state.traceback[:80]}", text, evidence)
 
 
 def job_ended(state: Watch, fact: JobEnded, out: list[Raise]) -> None:
@@ -110,7 +114,7 @@ def job_ended(state: Watch, fact: JobEnded, out: list[Raise]) -> None:
         text = cause.strip() or "The last lines of its log may say why."
     else:
         return
-    offer(state, Spot(out, fact.at), "exit", Severity.CRITICAL, title, text, evidence, after_end=True)
+    offer(state, Spot(out, finite_at(state, fact.at)), "exit", Severity.CRITICAL, title, text, evidence, after_end=True)
 
 
 def _name(number: int) -> str:

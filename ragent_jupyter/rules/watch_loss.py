@@ -78,7 +78,7 @@ def not_finite(state: Watch, spot: Spot, values: list[tuple[int, str, float]]) -
     elif kind == GRAD:
         text += (
             "The next update most likely ruins the weights, unless a loss scaler skips it (with float16 a rare "
-            "infinite norm is normal). If it stays, restart from a checkpoint with a lower learning rate or gradient clipping."
+            "infinite norm is normal). If it stays, restart from a checkpoint with a lower learning rate or clip."
         )
     else:
         text += (

@@ -25,8 +25,8 @@ _LOSS_WORDS = _words(
     "elbo trl tel vel"
 )
 _QUALITY_WORDS = _words(
-    "acc accuracy bleu sacrebleu chrf map f1 ssim psnr score auc auroc auprc ap precision recall r2 iou miou dice rouge "
-    "rouge1 rouge2 rougel meteor cider spice ndcg mrr hits em top1 top5 elo pearson spearman mcc kappa"
+    "acc accuracy bleu sacrebleu chrf map f1 ssim psnr score auc auroc auprc ap precision recall r2 iou miou dice "
+    "rouge rouge1 rouge2 rougel meteor cider spice ndcg mrr hits em top1 top5 elo pearson spearman mcc kappa"
 )
 _REWARD_WORDS = _words("reward rewards rew return returns winrate win success")
 _GAME_WORDS = _words(
@@ -34,8 +34,8 @@ _GAME_WORDS = _words(
     "discriminator gen generator adv adversarial gan dloss gloss d g real fake penalty"
 )
 _NOT_A_LOSS = _words(
-    "scale scaler lr time times runtime sec secs second seconds ms elapsed duration num count counts target patience bad "
-    "best std var variance stddev weight weights coef coefficient ratio mask masked memory util temp power limit"
+    "scale scaler lr time times runtime sec secs second seconds ms elapsed duration num count counts target patience "
+    "bad best std var variance stddev weight weights coef coefficient ratio memory util temp power limit"
 )
 _EVAL_GLUED = ("val", "eval", "test")  # "valloss"
 _SPEED = re.compile(

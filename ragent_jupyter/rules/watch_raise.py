@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from msgspec import structs
+
 from ..domain.alert import Choice, Evidence, Severity
 from .stats import finite_or_none
 from .watch_facts import Raise
@@ -70,6 +72,8 @@ def offer(
         del state.raised[next(iter(state.raised))]
     state.raised[key] = now
     state.per_rule[rule] = state.per_rule.get(rule, 0) + 1
+    if not evidence.source:  # no bytes to point at: the how-manieth of its rule keeps two stalls apart
+        evidence = structs.replace(evidence, offset=state.per_rule[rule])
     effect = Raise(
         rule=rule,
         severity=severity,

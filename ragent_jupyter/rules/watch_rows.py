@@ -50,6 +50,8 @@ def points(state: Watch, fact: Points, out: list[Raise]) -> None:
 def block(state: Watch, fact: Block, out: list[Raise]) -> None:
     """The same rows as columns: names that no rule watches cost nothing."""
     names, offsets = fact.names, fact.offsets
+    if not fact.steps:
+        return
     watched = []
     for name, column in zip(names, fact.columns, strict=True):
         kind = state.kinds.get(name)

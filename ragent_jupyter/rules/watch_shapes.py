@@ -70,7 +70,7 @@ def _losses(names: set[str]) -> list[str]:
 
 
 def _silent(state: Watch, spot: Spot, full: Shape, left: Shape, run: int) -> None:
-    """Critical if the last values were far off or loss and gradient norm left together, else a warning."""
+    """Critical if the last value was already far off. Else a warning: the script may only log it less often now."""
     gone = [name for name in _losses(set(full.names) - set(left.names)) if name in state.metrics]
     gone = [name for name in gone if state.metrics[name].step < spot.step]
     if not gone:
@@ -83,7 +83,6 @@ def _silent(state: Watch, spot: Spot, full: Shape, left: Shape, run: int) -> Non
     last = metric.recent[-1] if metric.recent else 0.0
     middle = median_of_sorted(metric.sorted20) if metric.sorted20 else 0.0
     wild = 0.0 < state.limits.spike * middle < last
-    both = {state.metrics[other].kind for other in gone} >= {LOSS, GRAD}
     for other in gone:
         state.metrics[other].bad = "silent"
     also = f" Gone with it: {', '.join(gone[1:6])}." if len(gone) > 1 else ""
@@ -91,9 +90,10 @@ def _silent(state: Watch, spot: Spot, full: Shape, left: Shape, run: int) -> Non
     text = (
         f"{run} rows came without {name!r} while {', '.join(left.names[:3])} went on; {full.count} rows had had it. "
         "Files that cannot say NaN leave the cell empty. "
-        f"Its last value was {short(last)} (median of the last {len(metric.sorted20)}: {short(middle)}).{also} If it is "
-        "NaN, no later step repairs it: restart from a checkpoint before it with a lower learning rate or clipping."
+        f"Its last value was {short(last)} (median of the last {len(metric.sorted20)}: {short(middle)}).{also} If it "
+        "is NaN, no later step repairs it: restart from a checkpoint before it with a lower learning rate or clipping."
     )
-    severity = Severity.CRITICAL if wild or both else Severity.WARNING
-    evidence = seen(spot, name, metric, last, middle, state.limits.spike * middle)
+    severity = Severity.CRITICAL if wild else Severity.WARNING
+    there = Spot(spot.out, spot.now, spot.source, metric.step, spot.offset)  # the last value, not this row
+    evidence = seen(there, name, metric, last, middle, state.limits.spike * middle)
     offer(state, spot, "silent", severity, title, text, evidence, lower_lr=True)

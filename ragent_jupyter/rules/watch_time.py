@@ -43,6 +43,17 @@ def heard(state: Watch, at: float) -> None:
     state.stalled = False
 
 
+def heard_log(state: Watch, at: float) -> None:
+    """The log has grown by `at`."""
+    state.log_at = finite_at(state, at)
+    state.stalled = False
+
+
+def finite_at(state: Watch, at: float) -> float:
+    """The witness's clock, or the last time it was heard if a fact brings no number."""
+    return at if at - at == 0.0 else max(0.0, state.heard_at)
+
+
 def tick(state: Watch, fact: Tick, out: list[Raise]) -> None:
     """Time has passed: is the run silent for longer than its own past explains?"""
     at = fact.at
@@ -51,8 +62,7 @@ def tick(state: Watch, fact: Tick, out: list[Raise]) -> None:
     state.eta_s = fact.eta_s if fact.eta_s is not None and fact.eta_s - fact.eta_s == 0.0 else None
     if fact.log_bytes is not None and fact.log_bytes != state.log_bytes:
         state.log_bytes = fact.log_bytes
-        state.log_at = at
-        state.stalled = False
+        heard_log(state, at)
     if state.heard_at < 0.0 or at < state.heard_at:
         state.heard_at = at  # the first tick, or another boot's clock
     if state.log_at > at:
@@ -123,7 +133,7 @@ def speed(state: Watch, spot: Spot, name: str, metric: Metric, value: float) -> 
         title = f"{name} fell to {short(100.0 * middle / metric.checked)} % of its best at step {spot.step}"
         text = (
             f"The median of the last 20 is {short(middle)}, the best was {short(metric.checked)}; it has been low for "
-            f"{span(spot.now - metric.low_since)}. Look for a busy neighbour on the GPU, a slow disk or a thermal limit."
+            f"{span(spot.now - metric.low_since)}. Look for a busy neighbour on the GPU, a slow disk or heat."
         )
         evidence = seen(spot, name, metric, value, metric.checked, 0.7 * metric.checked)
         offer(state, spot, "throughput", Severity.WARNING, title, text, evidence)

@@ -126,7 +126,7 @@ class ReportsDesk:
         about["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
         about["command"] = runs[0].command
         about["engine's Python"] = ".".join(map(str, sys.version_info[:3]))
-        about["log"] = f"{self.shell.store.log_id}, record {self.shell.newest_seq()}"
+        about["log"] = self.shell.store.log_id
         return about
 
     async def create(self, body: CreateReport) -> ReportReply:
