@@ -39,7 +39,7 @@ def test_quickstart_ends_in_a_report_that_is_true(place: Place) -> None:
         run["run"] for run in result["ended_early"] if "NaN" in run["reason"] and "rule:quickstart" in run["reason"]
     }
     assert by_rule and stopped == by_rule
-    assert all(run["params"]["lr"] >= 1.0 for run in early)
+    assert all(run["params"]["lr"] >= 1.0 for run in result["ended_early"])
 
     # The best value is the smallest that any run's own file holds.
     runs = json.loads(place.ragent("runs", "--json", "-C", str(project)).stdout)["runs"]

@@ -596,3 +596,25 @@ def test_status_imports_little(engine: FakeEngine) -> None:
 
 def _env() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+# --- replay: needs no engine -----------------------------------------------------------------------------------
+def test_replay_says_what_the_rules_would_have_said(project: Path, ragent: Ragent) -> None:
+    rows = [{"step": step, "loss": 2.0 - step / 100} for step in range(50)]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (project / "healthy.jsonl").write_text(text)
+    (project / "broken.jsonl").write_text(text + '{"step": 50, "loss": NaN}\n')
+    document = ragent("replay", "healthy.jsonl", "broken.jsonl", "--json").document
+    assert document["points"] == 101
+    assert [(a["run"], a["metric"], a["step"]) for a in document["alerts"]] == [("broken.jsonl", "loss", 50)]
+    said = ragent("replay", "healthy.jsonl", "broken.jsonl")
+    assert said.code == 0
+    assert "no alert" in said.out and "NaN at step 50" in said.out and said.out.endswith("101 points, 1 alert\n")
+    assert not (project / ".ragent").exists()
+
+
+def test_replay_of_nothing_is_no_silent_success(project: Path, ragent: Ragent) -> None:
+    (project / "notes.txt").write_text("nothing to see\n")
+    assert ragent("replay", "missing.jsonl").code == 2
+    said = ragent("replay", "notes.txt", "--json")
+    assert (said.code, said.out, said.error["type"]) == (1, "", "not_found")
