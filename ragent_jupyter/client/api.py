@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -330,7 +329,7 @@ class Client:
 def _with_request_id(body: T) -> T:
     """The body with a request id, so that sending it again creates nothing twice."""
     if getattr(body, "request_id", None) is None:
-        return msgspec.structs.replace(body, request_id=secrets.token_hex(8))  # type: ignore[type-var]
+        return msgspec.structs.replace(body, request_id=os.urandom(8).hex())  # type: ignore[type-var]
     return body
 
 

@@ -31,6 +31,7 @@ from ragent_jupyter.adapters.store import open_store
 from ragent_jupyter.domain.errors import BadInput, Held
 from ragent_jupyter.domain.events import TOPICS
 from ragent_jupyter.domain.ports import Executor, Gpus
+from ragent_jupyter.domain.wire import ErrorBody, ErrorReply
 from ragent_jupyter.runfiles import proc
 from ragent_jupyter.runfiles.project import ensure_ragent_dir, runs_dir, socket_path
 from ragent_jupyter.services.alerts import AlertsDesk
@@ -303,6 +304,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except RagentError as error:
         log.error("%s %s", error.problem, error.remedy)
+        # For the door that started us: it raises the refusal as what it is.
+        reply = ErrorReply(ErrorBody(error.type, error.problem, error.remedy))
+        print(msgspec.json.encode(reply).decode(), file=sys.stderr, flush=True)
         return 1
     return 0
 
