@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -29,23 +30,28 @@ class Owners:
     """
 
     def __init__(self, state: dict[str, str] | None = None) -> None:
-        self._owner: dict[str, str] = dict(state or {})  # same_name -> source id
-        self._formats: dict[str, str] = {}
+        self._owner: dict[str, str] = dict(state or {})  # same_name -> owner
+        self._formats: dict[str, str] = {}  # owner -> format
+        self._group: dict[str, str] = {}  # source id -> owner
         self._cache: dict[tuple[str, tuple[str, ...]], list[int] | None] = {}
 
-    def know(self, source_id: str, format: str) -> None:
-        self._formats[source_id] = format
+    def know(self, source: Source) -> None:
+        """Event files of one folder are one owner: each restart of a program begins another file."""
+        folder = os.path.dirname(source.path) if source.format == "tensorboard" else ""
+        self._group[source.id] = f"tensorboard:{folder}" if folder else source.id
+        self._formats[self._group[source.id]] = source.format
 
-    def _rank(self, source_id: str) -> int:
-        return RANKS.get(self._formats.get(source_id, ""), 9)
+    def _rank(self, owner: str) -> int:
+        return RANKS.get(self._formats.get(owner, ""), 9)
 
     def admit(self, source_id: str, block: Block) -> Block | None:
         """What of a block counts; None if nothing does."""
-        key = (source_id, tuple(block.names))
+        owner = self._group.get(source_id, source_id)
+        key = (owner, tuple(block.names))
         if key in self._cache:
             keep = self._cache[key]
         else:
-            keep = self._judge(source_id, block.names)
+            keep = self._judge(owner, block.names)
             if len(self._cache) > 4096:
                 self._cache.clear()
             self._cache[key] = keep
@@ -53,19 +59,19 @@ class Owners:
             return block
         return block.only(keep) if keep else None
 
-    def _judge(self, source_id: str, names: list[str]) -> list[int] | None:
+    def _judge(self, me: str, names: list[str]) -> list[int] | None:
         """Positions that count; None: all of them."""
         keep: list[int] = []
         changed = False
-        mine = self._rank(source_id)
+        mine = self._rank(me)
         for i, name in enumerate(names):
             same = same_name(name)
             owner = self._owner.get(same)
-            if owner == source_id:
+            if owner == me:
                 keep.append(i)
             elif owner is None or mine < self._rank(owner):
                 changed = changed or owner is not None
-                self._owner[same] = source_id
+                self._owner[same] = me
                 keep.append(i)
         if changed:
             self._cache.clear()  # somebody has lost a metric

@@ -118,7 +118,7 @@ class Witness:
                 continue
             state = snapshot.sources.get(id)
             source = make_source(committed["format"], committed["path"], id, state)
-            self.owners.know(id, source.format)
+            self.owners.know(source)
             try:
                 while not source.reached(committed):
                     before = source.state()
@@ -140,7 +140,7 @@ class Witness:
 
     def _add(self, source: Source, proof: str) -> None:
         self.feed.add(source)
-        self.owners.know(source.id, source.format)
+        self.owners.know(source)
         if proof:
             self._proofs[source.id] = proof
 

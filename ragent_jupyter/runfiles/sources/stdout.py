@@ -135,7 +135,8 @@ class Stdout:
         self._names.update(values)
         if len(self._names) > _MAX_NAMES:
             return
-        step = self._steps.implied(values) if step is None else self._steps.given(step, values)
+        names = values.keys() - {"epoch"}  # every line repeats it, so it does not tell where a new step begins
+        step = self._steps.implied(names) if step is None else self._steps.given(step, names)
         out.add(step, now, values, offset)
 
     def _lap(self, style: str) -> Laps:

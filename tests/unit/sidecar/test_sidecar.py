@@ -42,7 +42,8 @@ def test_a_run_is_read_watched_and_left_when_it_has_ended(run_folder: RunFolder,
     loss = values(run_folder, "loss")
     assert loss[:100] == [(i, 5 - i / 100) for i in range(100)]
     assert run_folder.live()["summary"]["loss"] == {
-        "count": 101, "last": "nan", "step": 100, "min": 4.01, "min_step": 99, "max": 5.0, "max_step": 0, "nonfinite": 1,
+        "count": 101, "last": "nan", "step": 100, "min": 4.01, "min_step": 99, "max": 5.0, "max_step": 0,
+        "nonfinite": 1,
     }  # fmt: skip
 
 

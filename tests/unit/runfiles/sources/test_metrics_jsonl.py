@@ -87,7 +87,7 @@ def test_event_rows_of_another_kind_disturb_nothing(file: Path) -> None:
         file,
         '{"event": "train_start", "config": {"lr": "x"}}\n'
         + "".join(
-            f'{{"step": {i}, "loss": {i}.5}}\n' + ('{"step": %d, "eval_loss": 1}\n' % i) * (i % 10 == 0)
+            f'{{"step": {i}, "loss": {i}.5}}\n' + f'{{"step": {i}, "eval_loss": 1}}\n' * (i % 10 == 0)
             for i in range(100)
         ),
     )

@@ -164,9 +164,9 @@ def test_a_program_that_goes_back_is_seen_to_go_back(log: Path) -> None:
 
 
 def test_hf_lines_without_a_step_count_by_themselves(log: Path) -> None:
-    text = "{'loss': 2.0, 'epoch': 0.5}\n{'loss': 1.0, 'epoch': 1.0}\n{'eval_loss': 1.5, 'epoch': 1.0}\n{'loss': 0.5, 'epoch': 1.5}\n"
-    _, rows = read(log, text)
-    assert [row.step for row in rows] == [0, 1, 2, 3]
+    lines = [{"loss": 2.0, "epoch": 0.5}, {"loss": 1.0, "epoch": 1.0}, {"eval_loss": 1.5, "epoch": 1.0}, {"loss": 0.5}]
+    _, rows = read(log, "".join(f"{line}\n" for line in lines))
+    assert [row.step for row in rows] == [0, 1, 1, 2]
 
 
 def test_other_lines_are_kept_for_the_rules(log: Path) -> None:
