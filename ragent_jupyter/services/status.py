@@ -18,6 +18,10 @@ from .runs import RunsDesk
 from .scheduler import Scheduler
 from .shell import Shell
 
+_DISK_EVERY_S = 10.0
+_DISK_WARN = 0.85
+_DISK_ROOM_GIB = 50.0  # 85 % of a very large disk leaves room enough for a night
+
 
 class StatusDesk:
     def __init__(
@@ -30,6 +34,8 @@ class StatusDesk:
         self.project = project
         self.started_at = shell.clock.now()
         self.draining = False
+        self._disk_next = 0.0
+        self._disk_said: str | None = None
 
     def status(self) -> StatusReply:
         counts: dict[str, int] = {}
@@ -53,8 +59,26 @@ class StatusDesk:
             alerts=alerts,
             best=self._best(),
             draining=self.draining,
-            problem=str(self.shell.problem) if self.shell.problem else None,
+            problem=str(self.shell.problem) if self.shell.problem else self._disk(),
         )
+
+    def _disk(self) -> str | None:
+        """A warning from 85 % on: a full disk fails every run at once."""
+        now = self.shell.clock.mono()
+        if now >= self._disk_next:
+            self._disk_next = now + _DISK_EVERY_S
+            try:
+                used = shutil.disk_usage(self.project)
+            except OSError as error:
+                self._disk_said = f"The project's folder cannot be read: {error.strerror or error}."
+                return self._disk_said
+            share = 1 - used.free / used.total if used.total else 1.0
+            room = used.free / (1 << 30)
+            full = share > _DISK_WARN and room < _DISK_ROOM_GIB
+            self._disk_said = (
+                f"The disk is {share:.0%} full; {room:.1f} GiB are left. Free some space." if full else None
+            )
+        return self._disk_said
 
     def _best(self) -> dict[str, Any] | None:
         """The best finished run of the newest sweep, else of the newest run's primary metric. Never confirmed here."""
