@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -125,11 +126,16 @@ def test_a_newer_database_is_refused_and_left_alone(one: Project) -> None:
     assert connection.total_changes == 1
     connection.commit()
     connection.close()
-    before = database.read_bytes()
+
+    def dump() -> list[str]:
+        with contextlib.closing(sqlite3.connect(database)) as reader:
+            return list(reader.iterdump())
+
+    before = dump()
     with pytest.raises(RagentError) as refusal:
         Client(one.folder).status()
     assert "newer" in str(refusal.value) or "ragent" in str(refusal.value)
-    assert database.read_bytes() == before
+    assert dump() == before
 
 
 CLOCK = """
