@@ -48,9 +48,13 @@ def serve(context: Context) -> int:
         ensure_ragent_dir(project)
         argv = [sys.executable, "-m", "jupyter_server", f"--ServerApp.root_dir={project}"]
         options = [f"--ServerApp.port={args.port}", "--ServerApp.open_browser=False"]
-        _become(
-            [*argv, *options, "--ServerApp.jpserver_extensions={'ragent_jupyter': True}"], project, "jupyter_server"
-        )
+        extension = "--ServerApp.jpserver_extensions={'ragent_jupyter': True}"
+        _become([*argv, *options, extension], project, "jupyter_server")
+        return DONE
+    return _engine(context, project)
+
+
+def _engine(context: Context, project: Path) -> int:
     from ragent_jupyter.client import engine_status
     from ragent_jupyter.client.start import engine_argv, engine_env
 
@@ -60,6 +64,7 @@ def serve(context: Context) -> int:
         folder = ensure_ragent_dir(project)
         context.out.note(f"The engine of {project}. Ctrl-C stops it; runs go on without it.")
         _become(engine_argv(project), folder, "ragent_jupyter.engine", engine_env())
+        return DONE
     raise WrongMoment(
         f"The engine of {project} is running already (pid {status.pid}).", "Stop it first: ragent serve --stop"
     )

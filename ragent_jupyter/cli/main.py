@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add = verb("quickstart", "quickstart:quickstart", "a finished experiment with a report, without key or network")
     add("folder", nargs="?", default=None, metavar="DIR", help="where (default: ./ragent-quickstart)")
-    add("--lab", action="store_true", help="open JupyterLab on it at the end")
+    add("--lab", action="store_true", help="open JupyterLab on it at the end; what follows -- goes on to it")
     add = verb(
         "lab", "lab:lab", "open JupyterLab on this project", about="Other options are passed on to `jupyter lab`."
     )
@@ -149,7 +149,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         args.arguments = [*args.arguments, *unknown]
     elif unknown:
         raise _Usage(f"Unknown argument {unknown[0]!r}.", f"`ragent {args.verb} --help` shows what it takes.")
-    if after and args.verb not in ("run", "sweep", "lab"):
+    if after and not (args.verb in ("run", "sweep", "lab") or getattr(args, "lab", False)):
         raise _Usage(f"`ragent {args.verb}` takes nothing after --.", f"See `ragent {args.verb} --help`.")
     args.after = list(after)
     args.json = getattr(args, "json", False)

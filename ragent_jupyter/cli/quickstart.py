@@ -68,7 +68,7 @@ def quickstart(context: Context) -> int:
     if args.lab:
         from .lab import open_lab
 
-        open_lab(client.project, [], Path(report.path))
+        open_lab(client.project, args.after, Path(report.path))
     return DONE if ended.status is SweepStatus.FINISHED else FAILED
 
 

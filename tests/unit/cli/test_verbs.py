@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +127,14 @@ def test_the_home_folder_is_never_silently_a_project(
     assert said.code == 1
     assert "home folder" in said.err
     assert list(project.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write")
+def test_where_nobody_can_write_it_is_said(project: Path, ragent: Ragent) -> None:
+    said = ragent("run", "-C", "/proc", "--json", "--", "true")
+    assert (said.code, said.out, said.error["type"]) == (1, "", "cannot_be_done")
+    assert "cannot be written" in said.error["problem"]
+    assert "cannot be put into /proc" in ragent("quickstart", "/proc/here").err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
@@ -561,6 +573,95 @@ def test_serve_refuses_a_second_engine(engine: FakeEngine, ragent: Ragent) -> No
 def test_serve_stop_where_nothing_runs_is_done(project: Path, ragent: Ragent) -> None:
     (project / ".ragent").mkdir()
     assert ragent("serve", "--stop", "--json").document["stopped"] is False
+
+
+@pytest.fixture
+def became(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[list[str], str]]]:
+    """The programs that `ragent` turned into: argv and current folder."""
+    calls: list[tuple[list[str], str]] = []
+    monkeypatch.setattr(os, "execve", lambda file, argv, env: calls.append((argv, os.getcwd())))
+    yield calls
+
+
+def test_lab_opens_the_project_and_passes_the_rest_on(
+    project: Path, ragent: Ragent, became: list[tuple[list[str], str]]
+) -> None:
+    (project / ".ragent").mkdir()
+    (project / "sub").mkdir()
+    assert ragent("lab", "-C", "sub", "--no-browser", "notes.ipynb", "--", "--port=0", "--json").code == 0
+    [(argv, cwd)] = became
+    assert argv[:4] == [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={project}"]
+    assert sorted(argv[4:]) == ["--json", "--no-browser", "--port=0", "notes.ipynb"]
+    assert cwd == str(project)
+
+
+def test_serve_with_a_port_is_a_jupyter_server_with_ragent(
+    project: Path, ragent: Ragent, became: list[tuple[list[str], str]]
+) -> None:
+    assert ragent("serve", "--port", "8899").code == 0
+    [(argv, cwd)] = became
+    assert argv[1:3] == ["-m", "jupyter_server"] and "--ServerApp.port=8899" in argv
+    assert "--ServerApp.jpserver_extensions={'ragent_jupyter': True}" in argv
+    assert cwd == str(project)
+
+
+def test_serve_is_the_engine_in_the_foreground(
+    project: Path, ragent: Ragent, became: list[tuple[list[str], str]]
+) -> None:
+    assert "running already" not in ragent("serve").err
+    [(argv, _)] = became
+    assert argv[-4:] == ["-m", "ragent_jupyter.engine", "--project", str(project)]
+
+
+# --- in a terminal ---------------------------------------------------------------------------------------------
+def in_a_terminal(cwd: Path, *argv: str, type: bytes = b"", size: tuple[int, int] = (30, 100)) -> tuple[int, str]:
+    """Exit code and screen output of `ragent` on a pseudo terminal of (rows, columns); `type` is typed at once."""
+    primary, secondary = pty.openpty()
+    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+    env = {name: value for name, value in _env().items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "ragent_jupyter.cli.main", *argv],
+        cwd=cwd,
+        env={**env, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
+        stdin=secondary,
+        stdout=secondary,
+        stderr=secondary,
+    )
+    os.close(secondary)
+    os.write(primary, type)
+    screen = b""
+    try:
+        while piece := os.read(primary, 65536):
+            screen += piece
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    finally:
+        os.close(primary)
+    return child.wait(20), screen.decode()
+
+
+def test_a_followed_sweep_is_a_table_in_a_terminal(engine: FakeEngine) -> None:
+    _story(engine)
+    code, screen = in_a_terminal(engine.project, "sweep", "--follow", "--param", "w=1", "--", "true")
+    assert code == 0
+    assert "\x1b[32m✓" in screen and "0.25" in screen and "1 of 1 ended" in screen
+    assert "1 of 1 trials finished." in screen
+
+
+def test_in_a_terminal_a_person_is_asked(engine: FakeEngine) -> None:
+    engine.alerts = [an_alert()]
+    engine.on["POST", "alerts/alt_x1/respond"] = lambda query, body: an_alert(status=AlertStatus.RESOLVED)
+    code, screen = in_a_terminal(engine.project, "respond", "alt_x1", type=b"stop\n")
+    assert code == 0 and "NaN at step 412" in screen
+    assert engine.bodies("POST", "alerts/alt_x1/respond")[0]["choice"] == "stop"
+    assert in_a_terminal(engine.project, "respond", "alt_x1", type=b"\n")[0] == 0
+    assert engine.bodies("POST", "alerts/alt_x1/respond")[1]["choice"] == "ignore", "Enter is the safe choice"
+
+
+def test_json_stays_json_in_a_terminal(engine: FakeEngine) -> None:
+    code, screen = in_a_terminal(engine.project, "status", "--json")
+    assert code == 0
+    assert json.loads(screen)["seq"] == 7
 
 
 # --- as a program ----------------------------------------------------------------------------------------------
