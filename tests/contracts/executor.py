@@ -94,8 +94,7 @@ class ExecutorContract:
         seen = make_executor().look(ids)  # and so does an executor that did not launch them
         assert {run: one.state for run, one in seen.items()} == expected
         assert seen["run_lives"].handle == executor.submit(lives)
-        claim = read_claim(lives.run_dir)
-        assert claim is not None
+        claim = wait_until(lambda: read_claim(lives.run_dir))
         assert seen["run_lives"].pid == claim.pid
 
     def test_a_stop_order_ends_a_run_with_one_exit_that_names_it(self, executor: Executor, project: Path) -> None:

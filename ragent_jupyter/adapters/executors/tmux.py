@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 from ...domain.errors import CannotBeDone, ExecutorMissing, MissingPart
 from ...domain.ports import LaunchSpec, Sighting
-from ...runfiles import proc
 from .process import wrapper_environment
 
 SESSION = "ragent"
@@ -29,7 +28,7 @@ _INSTALL = "Install it: apt-get install tmux, or brew install tmux."
 _PATIENCE = 15.0  # seconds for one answer; a stopped server would hold us for ever
 _NO_SERVER = ("no server running", "error connecting", "can't find session", "no current session", "lost server")
 _START_AGAIN = (*_NO_SERVER, "server exited")  # also: the socket of a server that is just ending
-_FIELDS = "#{pane_id}|#{window_id}|#{@ragent_run}|#{pane_dead}|#{pane_pid}|#{pane_start_command}"
+_FIELDS = "#{pane_id}|#{window_id}|#{pane_dead}|#{pane_pid}|#{pane_start_command}"
 
 
 class Pane(NamedTuple):
@@ -103,7 +102,6 @@ class TmuxExecutor:
                 "new-window", "-d", "-t", f"{SESSION}:", "-n", window_name(spec.name), "-P", "-F", "#{window_id}",
                 "--", *argv, start=True,
             )[0]  # fmt: skip
-            # Should we die here, the pane's start command still tells whose window it is.
             self._ask("set-option", "-w", "-t", window, "@ragent_run", spec.run_id, quiet=True)
             return self._handle(window)
 
@@ -143,17 +141,14 @@ class TmuxExecutor:
     def _panes(self) -> dict[str, Pane]:
         """The panes that we made, by run. One call for all: an object per pane would ask a thousand times.
 
-        Ours is what was started with the wrapper on this run's folder; an option alone could be on a pane of a person
-        who split our window.
+        Ours is what was started with the wrapper on a run's folder. The window's option is for people and their
+        filters: a pane of a person who split our window would have it too.
         """
         panes = {}
         for line in self._ask("list-panes", "-a", "-F", _FIELDS, quiet=True):
-            fields = line.split("|", 5)
-            if len(fields) != 6 or os.path.basename(proc.wrapper_path()) not in fields[5]:
-                continue
-            pane_id, window_id, option, dead, pid, command = fields
-            told = re.search(r"/runs/([\w.-]+)", command)
-            if told and option in ("", told[1]):
+            pane_id, window_id, dead, pid, command = line.split("|", 4)
+            told = re.search(r"/wrapper\.py\S* .*/runs/([\w.-]+)", command)
+            if told:
                 panes[told[1]] = Pane(told[1], pane_id, window_id, dead == "1", int(pid or 0))
         return panes
 
