@@ -19,45 +19,32 @@ import secrets
 import sys
 import time
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from math import isfinite, nan
 from operator import le, lt
 from pathlib import Path
 from struct import Struct as Packer
+from struct import error as StructError
 from typing import Any
 
 from ..domain.errors import Held, RagentError
 from ..domain.metrics import Row
 from .columns_files import Files
 from .columns_format import (
-    BLOCK,
-    CLOCK_BACK,
     COMMITS,
-    EXTENT_SIZE,
     LOCK,
-    MARK_SIZE,
     NOWHERE,
-    PYRAMID_SIZE,
-    REPEAT,
-    REWIND,
     STEPS,
     TIMES,
     Commit,
     Committed,
     decode_commit,
     encode_commit,
-    extents_file,
-    marks_file,
-    pyramid_file,
     ranges,
-    values_file,
 )
+from .columns_metric import Batch, Column, MetricColumns
 from .kill_points import kill_point
 
-_EXTENT = Packer("<II")
-_MARK = Packer("<IIq")
-_PYRAMID = Packer("<6d")
 _BIGGEST_STEP = 2**63 - 1
 
 BUFFER_BYTES = 4 << 20  # pending values are written (not committed) beyond this
@@ -105,9 +92,9 @@ class ColumnWriter:
         self._synced_at = time.monotonic()
         self._synced = False  # the newest commit is known to be on disk
         self._boot = _boot_id()
-        self._metrics: dict[str, _Metric] = {}
-        self._dirty: dict[int, _Metric] = {}
-        self._changed_since_commit: dict[int, _Metric] = {}
+        self._metrics: dict[str, MetricColumns] = {}
+        self._dirty: dict[int, MetricColumns] = {}
+        self._changed_since_commit: dict[int, MetricColumns] = {}
         self._new_names: list[tuple[str, int]] = []
         self._pending = 0
         try:
@@ -120,8 +107,8 @@ class ColumnWriter:
         self.rows = self._done.rows
         self.points = self._done.points
         self._auto, self._highest = self._done.auto
-        self._steps = _Column(self._files, STEPS, array("q"), 8 * self.rows)
-        self._times = _Column(self._files, TIMES, array("d"), 8 * self.rows)
+        self._steps = Column(self._files, STEPS, array("q"), 8 * self.rows)
+        self._times = Column(self._files, TIMES, array("d"), 8 * self.rows)
 
     # --- taking rows ---------------------------------------------------------------------------------------------
     def append(self, rows: Sequence[Row]) -> None:
@@ -147,7 +134,8 @@ class ColumnWriter:
         times: Sequence[float],
         columns: Sequence[Sequence[float]],
     ) -> None:
-        """Take n rows that all carry the same metrics; the fast path (array('q'), array('d') are taken as they are).
+        """Take n rows that all carry the same metrics. The fast paths: array('q') for steps, array('d') or a tuple of
+        floats for times and columns.
 
         names: each once.  steps, times: shape (n,); steps None: these rows gave none, they are counted.
         columns: shape (len(names), n).  Raises ValueError for unequal lengths, TypeError for what is not a number;
@@ -162,16 +150,17 @@ class ColumnWriter:
             return
         if self.rows + count >= NOWHERE:
             raise ValueError(f"a run holds at most {NOWHERE} rows")
-        values = [c if isinstance(c, array) and c.typecode == "d" else array("d", c) for c in columns]
-        clock = times if isinstance(times, array) and times.typecode == "d" else array("d", times)
+        packer = Packer(f"{count}d")
+        values = [_packed(column, packer) for column in columns]
+        clock = _packed(times, packer)
         counted = self._count(steps, count)
 
         rising = count == 1 or all(map(lt, counted, islice(counted, 1, None)))
         in_time = count == 1 or all(map(le, clock, islice(clock, 1, None)))
-        batch = _Batch(self.rows, count, counted, clock, rising, in_time)
-        for name, column in zip(names, values, strict=True):
+        batch = Batch(self.rows, count, counted, clock, rising, in_time)
+        for name, column, packed in zip(names, columns, values, strict=True):
             metric = self._metrics.get(name) or self._metric(name)
-            metric.extend(batch, column)
+            metric.extend(batch, packed, column if type(column) is tuple else packed)
             self._dirty[metric.number] = metric
         self._steps.pending.extend(counted)
         self._times.pending.extend(clock)
@@ -238,14 +227,14 @@ class ColumnWriter:
         self._highest = max(self._highest, max(given))
         return given
 
-    def _metric(self, name: str) -> _Metric:
+    def _metric(self, name: str) -> MetricColumns:
         number = self._done.numbers.get(name)
         if number is None:
             number = len(self._done.names) + len(self._new_names)
             self._new_names.append((name, self.rows))
-            metric = _Metric(self._files, number, 0, self.rows)
+            metric = MetricColumns(self._files, number, 0, self.rows)
         else:
-            metric = _Metric(self._files, number, self._done.counts[number], self._done.first_rows[number])
+            metric = MetricColumns(self._files, number, self._done.counts[number], self._done.first_rows[number])
         self._metrics[name] = metric
         return metric
 
@@ -343,140 +332,19 @@ class ColumnWriter:
         return done, torn, len(data)
 
 
-class _Batch:
-    """Rows on their way into the columns; `rising` and `in_time` spare each metric a look at every step."""
-
-    __slots__ = ("count", "first_row", "in_time", "rising", "steps", "times")
-
-    def __init__(
-        self, first_row: int, count: int, steps: array[int], times: array[float], rising: bool, in_time: bool
-    ) -> None:
-        self.first_row = first_row
-        self.count = count
-        self.steps = steps
-        self.times = times
-        self.rising = rising
-        self.in_time = in_time
-
-
-class _Column:
-    """Bytes that belong at the end of a file: `pending` from `offset` on. Flushing twice writes the same place."""
-
-    __slots__ = ("_files", "name", "offset", "pending")
-
-    def __init__(self, files: Files, name: str, pending: Any, offset: int) -> None:
-        self._files = files
-        self.name = name
-        self.pending = pending
-        self.offset = offset
-
-    def flush(self) -> None:
-        if self.pending:
-            data = bytes(self.pending)  # a copy: a view would forbid the array to grow while an error's traceback lives
-            self._files.write(self.name, data, self.offset)
-            self.offset += len(data)
-            del self.pending[:]
-
-
-class _Metric:
-    """One metric's values, pyramid, extents and marks."""
-
-    __slots__ = (
-        "count",
-        "extents",
-        "flags",
-        "last_step",
-        "last_time",
-        "marks",
-        "next_row",
-        "number",
-        "pyramid",
-        "tail",
-        "values",
-    )
-
-    def __init__(self, files: Files, number: int, count: int, first_row: int) -> None:
-        self.number = number
-        self.count = count  # with what is pending
-        extents = files.read_records(extents_file(number), _EXTENT, lambda entry: entry[1] < count)
-        marks = files.read_records(marks_file(number), _MARK, lambda entry: entry[0] < count)
-        row, value = extents[-1] if extents else (first_row, 0)
-        self.next_row = row + count - value
-        self.flags = {kind for _, kind, _ in marks}
-        self.last_step, self.last_time = files.row(self.next_row - 1) if count else (-_BIGGEST_STEP - 1, -float("inf"))
-        whole = count // BLOCK
-        self.tail = files.read_values(values_file(number), 8 * whole * BLOCK, count - whole * BLOCK)
-        self.values = _Column(files, values_file(number), array("d"), 8 * count)
-        self.pyramid = _Column(files, pyramid_file(number), bytearray(), PYRAMID_SIZE * whole)
-        self.extents = _Column(files, extents_file(number), bytearray(), EXTENT_SIZE * len(extents))
-        self.marks = _Column(files, marks_file(number), bytearray(), MARK_SIZE * len(marks))
-
-    def extend(self, batch: _Batch, column: array[float]) -> None:
-        if batch.first_row != self.next_row:
-            self.extents.pending += _EXTENT.pack(batch.first_row, self.count)
-        self.next_row = batch.first_row + batch.count
-        if not batch.rising or (self.count and batch.steps[0] <= self.last_step):
-            self._mark_steps(batch.steps)
-        if (not batch.in_time or batch.times[0] < self.last_time) and CLOCK_BACK not in self.flags:
-            self._mark(self.count, CLOCK_BACK, batch.steps[0])
-        self.last_step = batch.steps[-1]
-        self.last_time = batch.times[-1]
-        self.values.pending.extend(column)
-        self.count += batch.count
-        self._build_pyramid(batch, column)
-
-    def _build_pyramid(self, batch: _Batch, column: array[float]) -> None:
-        at = BLOCK - len(self.tail)
-        if batch.count < at:
-            self.tail.extend(column)
-            return
-        block = self.tail.tolist() + column[:at].tolist()
-        records = self.pyramid.pending
-        while True:
-            low = min(block)
-            high = max(block)
-            total = sum(block)
-            if total - total == 0.0:  # all finite: any NaN or infinity would have spread to the sum
-                records += _PYRAMID.pack(low, high, block[-1], BLOCK, batch.steps[at - 1], batch.times[at - 1])
-            else:
-                records += _PYRAMID.pack(*_summary(block), batch.steps[at - 1], batch.times[at - 1])
-            if at + BLOCK > batch.count:
-                break
-            block = column[at : at + BLOCK].tolist()
-            at += BLOCK
-        self.tail = column[at:]
-
-    def _mark_steps(self, steps: Iterable[int]) -> None:
-        before = self.last_step
-        for index, step in enumerate(steps, self.count):
-            if step < before:
-                self._mark(index, REWIND, step)
-            elif step == before and index and REPEAT not in self.flags:
-                self._mark(index, REPEAT, step)
-            before = step
-
-    def _mark(self, index: int, kind: int, step: int) -> None:
-        self.flags.add(kind)
-        self.marks.pending += _MARK.pack(index, kind, step)
-
-    def flush(self) -> None:
-        self.values.flush()
-        self.pyramid.flush()
-        self.extents.flush()
-        self.marks.flush()
+def _packed(numbers: Sequence[float], packer: Packer) -> array[float]:
+    """As an array of doubles. Packing a tuple is four times as fast as array("d", tuple), which converts one by one."""
+    if isinstance(numbers, array) and numbers.typecode == "d":
+        return numbers
+    try:
+        return array("d", packer.pack(*numbers))
+    except StructError:
+        raise TypeError(f"metric values must be numbers: {list(numbers)[:5]!r}") from None
 
 
 def _usable(step: int | None) -> bool:
     """Whether a row's step can be stored; others are counted as if they had none."""
     return step is not None and -_BIGGEST_STEP <= step <= _BIGGEST_STEP
-
-
-def _summary(block: Sequence[float]) -> tuple[float, float, float, float]:
-    """(min, max, last, how many) of the finite values; NaN where there is none."""
-    finite = [value for value in block if isfinite(value)]
-    if not finite:
-        return nan, nan, nan, 0.0
-    return min(finite), max(finite), finite[-1], float(len(finite))
 
 
 def _boot_id() -> str:
