@@ -1,0 +1,74 @@
+"""What the soak once found, each as a world of its own. The seed that found it stands beside it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ragent_jupyter.client import Client
+from ragent_jupyter.domain.run import Run, RunStatus
+from ragent_jupyter.domain.wire import CreateRun
+
+from .audit import audit
+from .driver import JOB, Soak
+from .world import World
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def soak(world: World) -> Soak:
+    return Soak(world, seed=1, jupyter=False)
+
+
+def launch(soak: Soak, name: str, *options: str, executor: str = "process") -> Run:
+    """A run of the book-keeping job."""
+    command = " ".join([sys.executable, str(JOB), str(soak.world.truth), *options])
+    body = CreateRun(
+        command=command, name=name, params={"lr": 0.1}, primary="loss", executor=executor, request_id=f"request-{name}"
+    )
+    run = soak.world.ask(lambda client: client.create_run(body))
+    soak.wishes.names.add(name)
+    return run
+
+
+def wait(soak: Soak, run: Run, so: Callable[[Run], bool], timeout: float = 60.0) -> Run:
+    soak.wait_until(lambda client: so(client.run(run.id)), timeout)
+    found: Run = soak.world.ask(lambda client: client.run(run.id))
+    assert so(found), found
+    return found
+
+
+def settled(run: Run) -> bool:
+    return run.status.terminal and run.settled
+
+
+def details(soak: Soak) -> Any:
+    world = soak.world
+    client: Client = world.client()
+    points = sum(pattern.startswith("wrapper.") for pattern in world.hits())
+    return audit(client, world.project, world.truth, soak.wishes, world.killed_wrappers, points).details
+
+
+@pytest.mark.parametrize("executor", ["process", "tmux"])
+def test_a_run_that_is_stopped_before_its_wrapper_claimed_it_ends(soak: Soak, executor: str) -> None:
+    """Seed 2: the wrapper died before its claim, then came the stop; only launching runs were launched again."""
+    with soak.world.kill_at("wrapper.claim.fsync", 1) as marker:
+        run = launch(soak, "a", executor=executor)
+        soak.wait_until(lambda client: marker.exists(), 20.0)
+        assert marker.exists()
+    soak.wishes.stopped.add(run.id)
+    soak.world.ask(lambda client: client.stop(run.id))
+    ended = wait(soak, run, settled)
+    assert ended.status is RunStatus.STOPPED
+    assert details(soak) == []
