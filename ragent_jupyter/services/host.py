@@ -221,7 +221,9 @@ class Host:
         if run.status.terminal:
             return self._settling(run, w, look)
         if w.claim is None:
-            if run.status is not RunStatus.LAUNCHING or now - w.launched_mono < NEVER_CLAIMED_S:
+            # One that is being stopped as well: a new wrapper finds the order, starts nothing and says so.
+            waiting = run.status in (RunStatus.LAUNCHING, RunStatus.STOPPING)
+            if not waiting or now - w.launched_mono < NEVER_CLAIMED_S:
                 return False
             executor = self.executors.get(run.executor)
             sighting = executor.look([run.id]).get(run.id) if executor else None
