@@ -27,7 +27,7 @@ from ragent_jupyter.domain import alert, events, metrics, run, sweep, wire  # no
 
 MODULES = (run, sweep, alert, metrics, events, wire)
 SKIP = {"Row", "Record", "StoredRecord"}  # these never reach a browser
-NOTE = "/** Made by make_wire.py from ragent_jupyter/domain; change it there. */\n/* eslint-disable */\n"
+NOTE = "/** Made by make_wire.py from ragent_jupyter/domain; change it there. */\n"
 
 
 def is_request(cls: type) -> bool:

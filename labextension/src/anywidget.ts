@@ -62,6 +62,17 @@ const short = (value: number | null | undefined): string =>
       ? String(value)
       : Number(value.toPrecision(4)).toString();
 
+/** The newest value of a line; it may have none at the newest x, where several runs share one. */
+const latest = (
+  line: (number | null | undefined)[]
+): number | null | undefined => {
+  let at = line.length - 1;
+  while (at >= 0 && line[at] === undefined) {
+    at -= 1;
+  }
+  return line[at];
+};
+
 function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const height = () => Number(model.get('height') ?? 240);
   const xName = String(model.get('x_name') ?? 'step');
@@ -164,7 +175,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const rows = data[0].length;
     el.dataset.points = String(rows);
     const last = names
-      .map((name, i) => `${name} ${short(data[i + 1][rows - 1])}`)
+      .map((name, i) => `${name} ${short(latest(data[i + 1]))}`)
       .join(' · ');
     const told = rows
       ? `${xName} ${short(data[0][rows - 1])} · ${last}${bad.length ? ` · NaN or ∞ × ${bad.length}` : ''}`

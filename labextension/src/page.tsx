@@ -11,6 +11,7 @@ import { PanelModel, type Memory, type PanelState } from './models/panel';
 import { Project } from './models/project';
 import { plainEnglish } from './words';
 
+const NAME = 'ragent';
 const KEY = 'ragent:panel';
 
 /** This browser's own. Private windows may refuse it: then nothing is kept, and nothing breaks. */
@@ -77,7 +78,7 @@ void panel.restore().then(() => {
   look();
   createRoot(document.getElementById('app')!).render(
     <>
-      <h1 className="rg-unseen">ragent</h1>
+      <h1 className="rg-unseen">{NAME}</h1>
       <Panel
         host={{
           project,

@@ -1,5 +1,4 @@
 /** Made by make_wire.py from ragent_jupyter/domain; change it there. */
-/* eslint-disable */
 
 export type RunStatus = "ready" | "queued" | "launching" | "running" | "stopping" | "finished" | "failed" | "stopped";
 

@@ -7,6 +7,8 @@ import { ChartTools } from './ChartTools';
 import { Empty } from './Empty';
 import { MetricPicker } from './MetricPicker';
 
+const LOG_EXAMPLE = 'ragent.log({"loss": loss}, step=step)';
+
 /** All metrics of these runs: what they are judged by first, then by name. */
 export function metricNames(runs: Run[]): string[] {
   const primary = new Set(
@@ -50,8 +52,7 @@ export function ChartsView(): JSX.Element {
         lines={[
           trans.__('Runs that log metrics are drawn here by themselves, live.'),
           <>
-            {trans.__('In training code:')}{' '}
-            <code>ragent.log({'{"loss": loss}'}, step=step)</code>
+            {trans.__('In training code:')} <code>{LOG_EXAMPLE}</code>
           </>,
           trans.__(
             'TensorBoard, Lightning, Keras and Hugging Face logs, and lines like "loss=0.3", are found without it.'

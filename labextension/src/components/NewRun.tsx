@@ -4,6 +4,13 @@ import { asRequest, BLANK, type Draft } from '../models/panel';
 import { IconButton } from './Icon';
 import { Notice } from './Notice';
 
+/** As they are typed, in any language. */
+const EXAMPLE = {
+  command: 'python train.py --lr 3e-4',
+  primary: 'val_loss',
+  env: 'NAME=VALUE'
+};
+
 function newRequestId(): string {
   return crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
 }
@@ -136,7 +143,7 @@ export function NewRun(): JSX.Element {
             ref={command}
             className="rg-input rg-code"
             rows={Math.min(10, Math.max(3, draft.command.split('\n').length))}
-            placeholder="python train.py --lr 3e-4"
+            placeholder={EXAMPLE.command}
             spellCheck={false}
             required
           />
@@ -182,7 +189,7 @@ export function NewRun(): JSX.Element {
       </div>
       <div className="rg-fields">
         {field('primary', trans.__('Judged by metric'), common => (
-          <input {...common} placeholder="val_loss" spellCheck={false} />
+          <input {...common} placeholder={EXAMPLE.primary} spellCheck={false} />
         ))}
         {field('mode', trans.__('Better is'), common => (
           <select {...common}>
@@ -199,7 +206,7 @@ export function NewRun(): JSX.Element {
             {...common}
             className="rg-input rg-code"
             rows={2}
-            placeholder="NAME=VALUE"
+            placeholder={EXAMPLE.env}
             spellCheck={false}
           />
         ),

@@ -57,6 +57,20 @@ function Frame(): JSX.Element {
     box.current?.querySelector('.rg-body, .rg-right')?.scrollTo?.(0, 0);
   }, [opened]);
 
+  // What was closed had the keyboard: the list takes it, or it would be nowhere.
+  const inside = form || run !== null;
+  const wasInside = React.useRef(inside);
+  React.useEffect(() => {
+    const left = wasInside.current && !inside;
+    wasInside.current = inside;
+    const { activeElement } = document;
+    if (left && (!activeElement || activeElement === document.body)) {
+      const find = (what: string) =>
+        box.current?.querySelector<HTMLElement>(what);
+      (find('.rg-lines') ?? find('.rg-tab[data-on]'))?.focus();
+    }
+  }, [inside]);
+
   const onKeyDown = (event: React.KeyboardEvent) => {
     if (event.nativeEvent.isComposing) {
       return;
@@ -67,7 +81,6 @@ function Frame(): JSX.Element {
     } else if (event.key === 'Escape' && panel.back()) {
       event.preventDefault();
       event.stopPropagation();
-      box.current?.querySelector<HTMLElement>('.rg-lines')?.focus();
     }
   };
 

@@ -3,6 +3,8 @@ import type { ApiError, ProjectReply } from '../api';
 import { useDoing, useHost } from '../hooks';
 import { Notice } from './Notice';
 
+const EXAMPLE = 'projects/vision';
+
 /** Which folder ragent works on, where the server cannot tell by itself (its root is the home folder, say). */
 export function ProjectPicker(props: { error: ApiError }): JSX.Element {
   const { project, trans } = useHost();
@@ -63,7 +65,7 @@ export function ProjectPicker(props: { error: ApiError }): JSX.Element {
           className="rg-input"
           value={path}
           spellCheck={false}
-          placeholder="projects/vision"
+          placeholder={EXAMPLE}
           onChange={event => setPath(event.target.value)}
         />
       </div>

@@ -15,6 +15,7 @@ import { Empty } from './Empty';
 import { Icon, IconButton } from './Icon';
 import { RunRow } from './RunRow';
 
+const RUN_EXAMPLE = 'ragent run -- python train.py';
 /** Lines beyond the edge that are drawn already, so that a quick scroll shows no white. */
 const OVERSCAN = 8;
 
@@ -79,7 +80,7 @@ export function RunList(): JSX.Element {
           ),
           <>
             {trans.__('Start one here, or in a terminal:')}{' '}
-            <code>ragent run -- python train.py</code>
+            <code>{RUN_EXAMPLE}</code>
           </>,
           trans.__(
             'It goes on when this tab, JupyterLab or its server is closed.'
@@ -193,7 +194,9 @@ function Lines({ rows }: { rows: ReturnType<typeof listRows> }): JSX.Element {
   const prefix = React.useId();
   const box = React.useRef<HTMLDivElement>(null);
   const [view, setView] = React.useState({ top: 0, height: 600 });
-  const [activeKey, setActiveKey] = React.useState<string | null>(opened);
+  const [activeKey, setActiveKey] = React.useState<string | null>(
+    opened ?? panel.lastRun
+  );
   const active = Math.max(
     0,
     rows.findIndex(row => row.key === activeKey)
@@ -226,6 +229,8 @@ function Lines({ rows }: { rows: ReturnType<typeof listRows> }): JSX.Element {
       element.scrollTop = top + height - element.clientHeight;
     }
   };
+  // One comes back to where one was, not to the top.
+  React.useLayoutEffect(() => reveal(active), []);
   const rowsNow = React.useRef(rows);
   rowsNow.current = rows;
   const foldedNow = React.useRef(folded);

@@ -77,6 +77,8 @@ export interface Memory {
 export class PanelModel {
   private _state: PanelState = START;
   private touched = false;
+  /** The run that was open last: where the list stands when one comes back to it. */
+  lastRun: string | null = null;
   private readonly _changed = new Signal<this, void>(this);
   private readonly _findAsked = new Signal<this, void>(this);
   private readonly keep = new Beat(() => void this.save(), 500);
@@ -113,6 +115,7 @@ export class PanelModel {
   }
 
   openRun(run: string): void {
+    this.lastRun = run;
     this.set({ run, form: false });
   }
 

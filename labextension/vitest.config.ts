@@ -1,0 +1,10 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    environment: 'jsdom',
+    include: ['src/__tests__/**/*.spec.{ts,tsx}'],
+    setupFiles: ['src/__tests__/setup.ts'],
+    restoreMocks: true
+  }
+});
