@@ -274,7 +274,8 @@ class Facts:
     """wrapper.jsonl: one write(2) a line. What a full disk refuses is kept, and tried again at every tick."""
 
     def __init__(self, folder: str) -> None:
-        self.fd = os.open(os.path.join(folder, "wrapper.jsonl"), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        self.path = os.path.join(folder, "wrapper.jsonl")
+        self.fd = -1
         self.seq = 0
         self.waiting: list[bytes] = []
 
@@ -284,18 +285,23 @@ class Facts:
         self.flush()
 
     def flush(self) -> None:
-        while self.waiting:
-            size = os.fstat(self.fd).st_size
-            torn = size > 0 and os.pread(self.fd, 1, size - 1) != b"\n"
-            data = (b"\n" if torn else b"") + self.waiting[0]
-            kill_point("wrapper.fact.append")
-            try:
-                if os.write(self.fd, data) != len(data):
-                    return
-            except OSError:
-                return
-            kill_point("wrapper.fact.appended")
-            self.waiting.pop(0)
+        try:
+            while self.waiting and self.append(self.waiting[0]):
+                self.waiting.pop(0)
+        except OSError:
+            pass  # the disk is full, or hangs: they wait for the next tick
+
+    def append(self, line: bytes) -> bool:
+        """False if the disk took but a part of it; the next try begins on a line of its own."""
+        if self.fd < 0:
+            self.fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        size = os.fstat(self.fd).st_size
+        torn = size > 0 and os.pread(self.fd, 1, size - 1) != b"\n"
+        data = b"\n" + line if torn else line
+        kill_point("wrapper.fact.append")
+        whole = os.write(self.fd, data) == len(data)
+        kill_point("wrapper.fact.appended")
+        return whole
 
 
 class Orders:
@@ -406,6 +412,12 @@ class Log:
 
     def tick(self) -> bool:
         """True if it has grown since the last look."""
+        try:
+            return self.look()
+        except OSError:  # the file system hangs or is gone: no reason to leave the job
+            return False
+
+    def look(self) -> bool:
         before, self.size = self.size, os.fstat(self.fd).st_size
         on_disk = self.size - (self.hole_end - self.head if self.hole_end else 0)
         if 0 < self.cap < on_disk:
@@ -805,7 +817,10 @@ class Wrapper:
 
     def attend(self, env: dict[str, str]) -> dict[str, Any]:
         """Start the job and stay with it until nothing of it is left; the verdict."""
-        log = Log(self.folder, self.spec.get("log_cap_bytes") or 0, self.facts, self.screen)
+        try:
+            log = Log(self.folder, self.spec.get("log_cap_bytes") or 0, self.facts, self.screen)
+        except OSError as error:
+            raise LaunchError("job.log cannot be made: %s." % error, "See whether the disk is full.") from None
         self.ooms = oom_kills()
         started_at = time.time()
         job = self.start(env, log)
@@ -910,6 +925,7 @@ def main(argv: list[str]) -> int:
     # The terminal may hang up (the tmux server is killed), somebody may press Ctrl-C or Ctrl-Z in it: we stay.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # whoever started us may have had some blocked
     folder = os.path.abspath(argv[0])
     try:
         if not claim(folder, executor_id):

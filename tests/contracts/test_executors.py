@@ -262,16 +262,29 @@ class TestTmux(ExecutorContract):
         finally:
             os.kill(server, signal.SIGCONT)
 
-    def test_the_server_goes_when_no_window_of_a_run_is_left(self, executor: TmuxExecutor, project: Path) -> None:
-        executor.submit(make_run(project, ["true"], "run_a"))
-        executor.close()
-        assert executor._ask("has-session", "-t", "=ragent") == []
-        wait_until(lambda: executor.look(["run_a"])["run_a"].state == "gone")
-        executor.forget("run_a")
+    def test_the_server_goes_when_nothing_lives_in_it(self, executor: TmuxExecutor, project: Path) -> None:
+        ended, lives = make_run(project, ["true"], "run_ended"), make_run(project, ["sleep", "30"], "run_lives")
+        for spec in (ended, lives):
+            executor.submit(spec)
+        wait_until(lambda: executor.look(["run_ended"])["run_ended"].state == "gone")
         server = int(executor._ask("display-message", "-p", "#{pid}")[0])
+        executor.close()
+        assert [one.state for one in executor.look(["run_ended", "run_lives"]).values()] == ["unknown", "alive"]
+        order(lives.run_dir, now=True)
+        wait_until(lambda: executor.look(["run_lives"])["run_lives"].state == "gone")
         executor.close()
         wait_until(lambda: not os.path.exists(f"/proc/{server}"))
         executor.close()
+
+    def test_windows_of_ended_runs_do_not_pile_up(
+        self, executor: TmuxExecutor, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tmux_module, "_ENDED_KEPT", 4)
+        runs = [f"run_{i}" for i in range(11)]  # pane %10 is newer than %9
+        for run_id in runs:
+            executor.submit(make_run(project, ["true"], run_id))
+            wait_until(lambda run_id=run_id: executor.look([run_id])[run_id].state == "gone")
+        assert [run for run, one in executor.look(runs).items() if one.state == "gone"] == runs[-5:]
 
     def test_ten_launches_a_second_and_more(self, executor: TmuxExecutor, project: Path) -> None:
         specs = [make_run(project, ["true"], f"run_{i}") for i in range(20)]

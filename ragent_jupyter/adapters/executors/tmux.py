@@ -25,6 +25,7 @@ from .process import wrapper_environment
 
 SESSION = "ragent"
 _INSTALL = "Install it: apt-get install tmux, or brew install tmux."
+_ENDED_KEPT = 20  # windows of ended runs that stay for whoever wants to look; their logs stay anyway
 _PATIENCE = 15.0  # seconds for one answer; a stopped server would hold us for ever
 _NO_SERVER = ("no server running", "error connecting", "can't find session", "no current session", "lost server")
 _START_AGAIN = (*_NO_SERVER, "server exited")  # also: the socket of a server that is just ending
@@ -91,7 +92,9 @@ class TmuxExecutor:
     def submit(self, spec: LaunchSpec) -> str:
         """Open a window with the wrapper. Raises ExecutorMissing, or CannotBeDone with what tmux answered."""
         with self._lock:
-            known = self._panes().get(spec.run_id)
+            panes = self._panes()
+            self._tidy(panes, _ENDED_KEPT)
+            known = panes.get(spec.run_id)
             if known:
                 if not known.dead or os.path.exists(os.path.join(spec.run_dir, "claim.json")):
                     return self._handle(known.window_id)
@@ -123,9 +126,13 @@ class TmuxExecutor:
             self._kill(pane)
 
     def close(self) -> None:
-        """End the server if no run's window is left; else it stays, and with it what a person may want to see."""
+        """Remove the windows of ended runs, and end the server if no run lives in it and nobody looks at it."""
         with self._lock:
-            if not self._panes():
+            if self._ask("list-clients", quiet=True):
+                return
+            panes = self._panes()
+            self._tidy(panes, 0)
+            if all(pane.dead for pane in panes.values()):
                 self._ask("kill-session", "-t", f"={SESSION}", quiet=True)
 
     # --- tmux -------------------------------------------------------------------------------------------------------
@@ -151,6 +158,12 @@ class TmuxExecutor:
             if told:
                 panes[told[1]] = Pane(told[1], pane_id, window_id, dead == "1", int(pid or 0))
         return panes
+
+    def _tidy(self, panes: dict[str, Pane], keep: int) -> None:
+        """Remove the windows of all ended runs but the newest `keep`."""
+        dead = sorted((pane for pane in panes.values() if pane.dead), key=lambda pane: int(pane.pane_id[1:]))
+        for pane in dead[: max(0, len(dead) - keep)]:
+            self._kill(pane)
 
     def _kill(self, pane: Pane) -> None:
         # The server checks the mark and kills in one go: it may have been restarted since we looked, and given the
@@ -214,10 +227,11 @@ class TmuxExecutor:
             raise ExecutorMissing(self.name, "tmux", ["process"])
         words = f"ragent: one window for each run of {self.project_dir}.\nCtrl-b w lists them, Ctrl-b d leaves.\n"
         argv = [program, f"-L{self.socket}", "-f", os.devnull]
+        # The history is short: a full one costs a kilobyte a line, and the whole log is in the run's folder.
         # One call, because options must be there before the first window of a run can end.
         argv += ["new-session", "-d", "-s", SESSION, "-n", "home", "-x", "200", "-y", "50"]
         argv += ["--", "sh", "-c", 'printf "%s" "$1"; exec cat >/dev/null', "sh", words]
-        argv += [";", "set-option", "-g", "remain-on-exit", "on", ";", "set-option", "-g", "history-limit", "10000"]
+        argv += [";", "set-option", "-g", "remain-on-exit", "on", ";", "set-option", "-g", "history-limit", "2000"]
         try:
             done = subprocess.run(
                 argv, env=wrapper_environment(), cwd="/", capture_output=True, text=True, timeout=_PATIENCE, check=False

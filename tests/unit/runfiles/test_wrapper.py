@@ -237,6 +237,14 @@ def test_a_folder_that_is_not_whole_is_a_launch_error(start: Start, tmp_path: Pa
     assert "not whole" in run.verdict().problem
 
 
+def test_a_log_that_cannot_be_made_is_a_launch_error(start: Start, tmp_path: Path) -> None:
+    spec = make_run(tmp_path, ["true"], RUN)
+    Path(spec.run_dir, "job.log").mkdir()
+    verdict = start([], spec=spec).verdict()
+    assert verdict.kind == "launch_error"
+    assert "job.log cannot be made" in verdict.problem
+
+
 # --- one start ------------------------------------------------------------------------------------------------------
 def test_of_many_wrappers_at_once_one_runs_the_job(start: Start, tmp_path: Path) -> None:
     spec = make_run(tmp_path, ["sh", "-c", f"echo x >> {tmp_path}/truth; sleep 0.3"], RUN)
