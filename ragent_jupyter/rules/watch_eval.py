@@ -100,7 +100,8 @@ def _stuck(state: Watch, spot: Spot, name: str, metric: Metric, value: float) ->
     metric.told |= STUCK
     title = f"{name} has not once been better than at the start in {metric.count} evaluations"
     text = (
-        f"It began at {short(metric.first)} and is {short(value)} now. The model learns nothing that helps: check the learning rate, the labels, and that the optimizer sees the parameters."
+        f"It began at {short(metric.first)} and is {short(value)} now. The model learns nothing that helps: check the "
+        "learning rate, the labels, and that the optimizer sees the parameters."
     )
     evidence = seen(spot, name, metric, value, metric.first, metric.first)
     offer(state, spot, "not_learning", _loudness(state, name), title, text, evidence, siblings=True)

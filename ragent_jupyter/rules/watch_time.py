@@ -176,7 +176,7 @@ def _gpu(state: Watch, out: list[Raise], at: float, util: float) -> None:
 
 def _memory(state: Watch, out: list[Raise], at: float, what: str, used: float | None, limit: float | None) -> None:
     """Memory that rises steadily and will reach 95 % of its limit before the run ends (or within the hour)."""
-    if used is None or limit is None or not (0.0 <= used < 1e300 and 0.0 < limit < 1e300):
+    if used is None or limit is None or not (0.0 <= used < 1e300 and 1.0 <= limit < 1e300):
         return
     share = used / limit
     trail = state.memory.setdefault(what, [])
