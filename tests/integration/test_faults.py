@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ragent_jupyter.client import Client
@@ -116,9 +117,9 @@ def test_a_deep_project_has_its_socket_elsewhere_and_works() -> None:
 
 def test_a_newer_database_is_refused_and_left_alone(one: Project) -> None:
     one.wait(one.run("true"))
+    database, pid = one.folder / ".ragent" / "ragent.db", one.engine_pid
     one.client.post("drain")
-    database = one.folder / ".ragent" / "ragent.db"
-    wait_until(lambda: not (one.folder / ".ragent" / "engine.sock").exists())
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     import sqlite3
 
     connection = sqlite3.connect(database)
