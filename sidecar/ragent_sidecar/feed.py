@@ -94,6 +94,11 @@ class Feed:
         ranked = sorted(self.sources.values(), key=lambda s: (RANKS.get(s.format, 9), s.id))
         self.sources = {s.id: s for s in ranked}
 
+    def remove(self, id: str) -> None:
+        source = self.sources.pop(id, None)
+        if source is not None:
+            source.close()
+
     def read(self, limit: int, now: float, *, final: bool = False) -> Iterator[tuple[Source, list[Block]]]:
         """What is new in each source, about `limit` bytes of each at most."""
         for source in list(self.sources.values()):

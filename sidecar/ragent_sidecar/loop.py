@@ -21,6 +21,7 @@ from ragent_jupyter.runfiles.sources.stdout import Stdout
 from ragent_jupyter.runfiles.spec import Spec, read_spec
 
 from .live import write_live
+from .outside import Outside
 from .progress import Pace, progress, total_from
 from .system import SystemProbe
 from .witness import DiskRefused, Witness
@@ -38,7 +39,8 @@ class Pacing:
     live: float = 1.0
     heartbeat: float = 10.0
     system: float = 10.0
-    discover: float = 5.0
+    discover: float = 0.4
+    discover_max: float = 20.0
     asleep: float = 5.0
 
 
@@ -64,6 +66,10 @@ class Sidecar:
         self._exit: Exit | None = None
         self._stopped = False
         self._add_own_sources()
+        self._outside = None if self.spec.attach else Outside(self.witness, self.run_dir, self.spec)
+        self._look_every = self.pacing.discover
+        self._look_at = time.monotonic() + self.pacing.discover
+        self._looked_last = False
 
     def _path(self, name: str) -> str:
         return os.path.join(self.run_dir, name)
@@ -117,12 +123,16 @@ class Sidecar:
         if self._exit is None:
             self._exit = self._read_exit()
         if not self._trouble:  # nothing is read that could not be committed: memory stays bounded on a full disk
+            if self._exit is not None:
+                self._discover(final=True)
             points = self.witness.read(final=self._exit is not None)
             self.witness.orders()
             if self._is_due("tick", self.pacing.tick):
                 self.witness.tick(self._log_bytes(), self._eta_s)
             if self._exit is None and self._is_due("system", self.pacing.system):
                 self._sample()
+            if self._exit is None:
+                self._discover()
         if points or self.witness.feed.more:
             self._heard_at = time.monotonic()
         wrote = self._settle()
@@ -197,6 +207,18 @@ class Sidecar:
             return os.stat(self._path("job.log")).st_size
         except OSError:
             return None
+
+    # -- files outside the folder -----------------------------------------------------------------------------------
+    def _discover(self, *, final: bool = False) -> None:
+        """Look for metric files of the job: often at first, then seldom; once more when it has ended."""
+        now = time.monotonic()
+        if self._outside is None or (final and self._looked_last) or (not final and now < self._look_at):
+            return
+        self._looked_last = final
+        self._look_at = now + self._look_every
+        self._look_every = min(self._look_every * 1.5, self.pacing.discover_max)
+        self._read_wrapper()
+        self._outside.look(self._job_pid, final=final)
 
     # -- live.json ------------------------------------------------------------------------------------------------
     def _write_live(self, *, force: bool) -> None:

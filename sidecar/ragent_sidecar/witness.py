@@ -148,6 +148,10 @@ class Witness:
     def _state_of(source: Source) -> dict[str, Any]:
         return {"format": source.format, "path": source.path, **source.state()}
 
+    def drop(self, id: str) -> None:
+        """Read this no more: it is not this run's alone any longer. Its committed state stays."""
+        self.feed.remove(id)
+
     @property
     def found(self) -> set[str]:
         """Ids of the sources that have given rows."""

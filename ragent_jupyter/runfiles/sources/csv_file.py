@@ -29,12 +29,14 @@ class CsvFile:
     """One CSV file. state: what `state()` gave before.
 
     Beside the protocol: `columns`, the names in the header ([] before it was read).
-    skip_rows: rows from before the launch; they are passed over.
+    skip_rows, first: rows from before the launch and the first one's checksum (`csv_baseline`); they are passed over.
     """
 
     format = "csv"
 
-    def __init__(self, path: str, state: dict[str, Any] | None = None, *, id: str, skip_rows: int = 0) -> None:
+    def __init__(
+        self, path: str, state: dict[str, Any] | None = None, *, id: str, skip_rows: int = 0, first: int | None = None
+    ) -> None:
         state = state or {}
         self.path = path
         self.id = id
@@ -44,7 +46,7 @@ class CsvFile:
         self._garbage: int = int(state.get("garbage", 0))
         self._rows: int = int(state.get("rows", 0))  # of data in this file, given out or passed over
         self._skip: int = int(state.get("skip", skip_rows))  # rows still to be passed over
-        self._first: int | None = state.get("first")  # checksum of the first row
+        self._first: int | None = state.get("first", first)  # checksum of the first row
         self._delimiter: str = state.get("delimiter", ",")
         self._t_start: float | None = state.get("t_start")
         self._own_generation: int = int(state.get("restarts", 0))
@@ -170,6 +172,15 @@ class CsvFile:
 
     def close(self) -> None:
         self._tail.close()
+
+
+def csv_baseline(path: str) -> tuple[int, int]:
+    """(rows, checksum of the first one) of a file as it is now: what a later reader is to pass over."""
+    source = CsvFile(path, id="")
+    while source.read(1 << 20, 0.0) or source.more:
+        pass
+    source.close()
+    return source._rows, source._first or 0
 
 
 def looks_like_metrics(header: str) -> bool:

@@ -127,12 +127,14 @@ class _Shape:
 
 
 class MetricsJsonl:
-    """The source for a JSON-lines file. state: what `state()` gave before."""
+    """The source for a JSON-lines file. state: what `state()` gave before.  start: bytes from before the launch."""
 
     format = "metrics_jsonl"
 
-    def __init__(self, path: str, state: dict[str, Any] | None = None, *, id: str = "metrics.jsonl") -> None:
-        state = state or {}
+    def __init__(
+        self, path: str, state: dict[str, Any] | None = None, *, id: str = "metrics.jsonl", start: int = 0
+    ) -> None:
+        state = state or {"offset": start}
         self.id = id
         self.path = path
         self._tail = ByteTail(path, state)
