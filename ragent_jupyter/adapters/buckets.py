@@ -71,8 +71,11 @@ def bucket_values(values: Floats, starts: Ints) -> Buckets:
     return _reduce(np.where(finite, values, np.inf), np.where(finite, values, -np.inf), values, finite, starts)
 
 
-def bucket_cells(low: Floats, high: Floats, last: Floats, finite: Floats, starts: Ints) -> Buckets:
-    """Buckets of pyramid cells. finite: how many finite values each cell has; 0 makes its other numbers void."""
+def bucket_cells(low: Floats, high: Floats, last: Floats, finite: Floats | None, starts: Ints) -> Buckets:
+    """Buckets of pyramid cells. finite: how many finite values each cell has; 0 makes its other numbers void. None: all
+    are finite."""
+    if finite is None:
+        return _reduce(low, high, last, None, starts)
     filled = finite > 0
     if filled.all():
         return _reduce(low, high, last, None, starts)

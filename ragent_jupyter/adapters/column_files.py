@@ -31,22 +31,31 @@ class MetricFiles:
     def __init__(self, view: View) -> None:
         self.view = view
         self._fds: dict[str, int] = {}
-        records = np.frombuffer(self._small(fmt.extents_file(view.number)), np.uint32).reshape(-1, 2)
-        records = records[: int(np.searchsorted(records[:, 1], view.points))]
-        self.extent_rows = np.concatenate(([view.first_row], records[:, 0])).astype(np.int64)
-        self.extent_values = np.concatenate(([0], records[:, 1])).astype(np.int64)
-        marks = np.frombuffer(
-            self._small(fmt.marks_file(view.number)), [("value", "<u4"), ("kind", "<u4"), ("step", "<i8")]
-        )
-        marks = marks[: int(np.searchsorted(marks["value"], view.points))]
-        changes = marks[marks["kind"] != fmt.CLOCK_BACK]
-        self.changed_at = int(changes["value"][-1]) if len(changes) else -1  # newest value that hides an older one
-        rewinds = marks[marks["kind"] == fmt.REWIND]
-        self.rewinds: list[tuple[int, int]] = list(
-            zip(rewinds["value"].tolist(), rewinds["step"].tolist(), strict=True)
-        )
-        self.repeats = bool((marks["kind"] == fmt.REPEAT).any())
-        self.clock_back = bool((marks["kind"] == fmt.CLOCK_BACK).any())
+        self.extent_rows, self.extent_values = np.array([view.first_row]), np.zeros(1, np.int64)
+        self.rewinds: list[tuple[int, int]] = []
+        self.repeats = self.clock_back = False
+        self.changed_at = -1  # the newest value that hides an older one
+        if data := self._small(fmt.extents_file(view.number), fmt.EXTENT_SIZE):
+            self._read_extents(data)
+        if data := self._small(fmt.marks_file(view.number), fmt.MARK_SIZE):
+            self._read_marks(data)
+
+    def _read_extents(self, data: bytes) -> None:
+        records = np.frombuffer(data, np.uint32).reshape(-1, 2)
+        records = records[: int(np.searchsorted(records[:, 1], self.view.points))].astype(np.int64)
+        self.extent_rows = np.concatenate((self.extent_rows, records[:, 0]))
+        self.extent_values = np.concatenate((self.extent_values, records[:, 1]))
+
+    def _read_marks(self, data: bytes) -> None:
+        marks = np.frombuffer(data, [("value", "<u4"), ("kind", "<u4"), ("step", "<i8")])
+        marks = marks[: int(np.searchsorted(marks["value"], self.view.points))]
+        kinds = marks["kind"]
+        rewinds = marks[kinds == fmt.REWIND]
+        self.rewinds = list(zip(rewinds["value"].tolist(), rewinds["step"].tolist(), strict=True))
+        self.repeats = bool((kinds == fmt.REPEAT).any())
+        self.clock_back = bool((kinds == fmt.CLOCK_BACK).any())
+        changes = marks["value"][kinds != fmt.CLOCK_BACK]
+        self.changed_at = int(changes[-1]) if len(changes) else -1
 
     def __enter__(self) -> MetricFiles:
         return self
@@ -62,17 +71,15 @@ class MetricFiles:
             fd = self._fds[name] = os.open(f"{self.view.folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         return fd
 
-    def _small(self, name: str) -> bytes:
+    def _small(self, name: str, record: int) -> bytes:
         """All whole records of an index file; most metrics have none."""
         try:
             fd = os.open(f"{self.view.folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return b""
         try:
-            size = os.fstat(fd).st_size
-            return read_at(
-                fd, size - size % fmt.MARK_SIZE if name.endswith(".mrk") else size - size % fmt.EXTENT_SIZE, 0
-            )
+            data = read_at(fd, os.fstat(fd).st_size, 0)
+            return data[: len(data) // record * record]
         finally:
             os.close(fd)
 
@@ -84,6 +91,18 @@ class MetricFiles:
 
     def values(self, start: int, end: int) -> Floats:
         return self._read(fmt.values_file(self.view.number), np.float64, start, end - start)  # type: ignore[no-any-return]
+
+    def blocks(self, blocks: Ints) -> Floats:
+        """The values of single blocks: shape (blocks, 64). A last block may hold void numbers at its end."""
+        fd = self._fd(fmt.values_file(self.view.number))
+        size = 8 * fmt.BLOCK
+        parts = [os.pread(fd, size, size * block) for block in blocks.tolist()]
+        if len(parts[-1]) < size and blocks[-1] == self.view.points // fmt.BLOCK:
+            parts[-1] = parts[-1].ljust(size, b"\0")
+        data = b"".join(parts)
+        if len(data) != size * len(blocks):
+            raise CutShort(fmt.values_file(self.view.number))
+        return np.frombuffer(data, np.float64).reshape(-1, fmt.BLOCK)
 
     def cells(self, start: int, end: int) -> Floats:
         """The pyramid over the values [start, end): shape (blocks touched, 6), its edges computed from the values."""
@@ -124,7 +143,11 @@ class MetricFiles:
             return np.empty(0, kind_)
         first, span = int(rows[0]), int(rows[-1] - rows[0]) + 1
         if span > 2000 * len(rows):
-            return np.array([self._read(name, kind_, row, 1)[0] for row in rows.tolist()], kind_)
+            fd = self._fd(name)
+            data = b"".join([os.pread(fd, 8, 8 * row) for row in rows.tolist()])
+            if len(data) != 8 * len(rows):
+                raise CutShort(name)
+            return np.frombuffer(data, kind_)
         all_ = self._read(name, kind_, first, span)
         return all_ if span == len(rows) else all_[rows - first]
 

@@ -278,24 +278,23 @@ def _from_cells(metric: MetricFiles, start: int, end: int, size: int, x: str) ->
     cells = metric.cells(start, end)
     first, last = start // fmt.BLOCK, (end - 1) // fmt.BLOCK
     low, high, newest, finite, step, time = cells.T
-    buckets = bucket_cells(low, high, newest, finite, starts_of(first, last + 1, size // fmt.BLOCK))
-    xs = step[buckets.end] if x == "step" else time[buckets.end] - metric.origin(x)
+    starts = starts_of(first, last + 1, size // fmt.BLOCK)
     missing = end - start - int(finite.sum())
-    odd, odd_values, found = [np.empty(0, np.int64)], [np.empty(0)], 0
-    if missing:
+    if not missing:
+        buckets = bucket_cells(low, high, newest, None, starts)
+        odd, values = np.empty(0, np.int64), np.empty(0)
+    else:
+        buckets = bucket_cells(low, high, newest, finite, starts)
         sizes = np.full(len(cells), fmt.BLOCK)
         sizes[0] -= start - first * fmt.BLOCK
         sizes[-1] -= (last + 1) * fmt.BLOCK - end
-        for block in (np.flatnonzero(finite < sizes) + first).tolist():
-            begin = max(start, block * fmt.BLOCK)
-            values = metric.values(begin, min(end, (block + 1) * fmt.BLOCK))
-            at = np.flatnonzero(~np.isfinite(values))
-            odd.append(at + begin)
-            odd_values.append(values[at])
-            found += len(at)
-            if found >= NONFINITE_LISTED:
-                break
-    return _Part(xs, buckets, np.concatenate(odd), np.concatenate(odd_values), missing)
+        blocks = np.flatnonzero(finite < sizes)[:NONFINITE_LISTED] + first
+        numbers = blocks[:, None] * fmt.BLOCK + np.arange(fmt.BLOCK)
+        inside = metric.blocks(blocks)
+        found = ~np.isfinite(inside) & (numbers >= start) & (numbers < end)
+        odd, values = numbers[found], inside[found]
+    xs = step[buckets.end] if x == "step" else time[buckets.end] - metric.origin(x)
+    return _Part(xs, buckets, odd, values, missing)
 
 
 def _gathered(metric: MetricFiles, ranges: list[tuple[int, int]], ask: _Ask) -> dict[str, Any]:
