@@ -105,10 +105,12 @@ def test_ctrl_c_and_the_end_of_the_engine_leave_a_run_alone(place: Place) -> Non
     following = place.start("run", "--name", "ticker", "--follow", "--", "sh", "-c", loop)
     assert following.stdout is not None
     assert following.stdout.readline().startswith("tick")
-    following.send_signal(signal.SIGINT)
+    engine = json.loads(place.ragent("status", "--json").stdout)["pid"]
+    os.killpg(following.pid, signal.SIGINT)
     _, err = following.communicate(timeout=20)
     assert following.returncode == 130
     assert "goes on" in err
+    assert json.loads(place.ragent("status", "--json").stdout)["pid"] == engine
 
     def status() -> str:
         return str(json.loads(place.ragent("show", "ticker", "--json").stdout).get("status"))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ragent_jupyter.client import Client, ensure_engine, is_newer, request, start
+from ragent_jupyter.client import Client, ensure_engine, is_newer, request, start, transport
 from ragent_jupyter.domain.errors import (
     BadInput,
     CannotBeDone,
@@ -103,6 +105,24 @@ def test_a_log_is_followed_across_a_broken_connection_without_a_gap(engine: Fake
     engine.on["GET", "runs/run_a/logs"] = follow
     assert [part.text for part in client.follow_logs("run_a")] == ["one\n", "two\n"]
     assert [query["offset"] for _, path, query, _ in engine.asked if path.endswith("logs")] == ["0", "4"]
+
+
+def test_a_log_that_says_nothing_for_long_is_no_broken_stream(
+    engine: FakeEngine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def follow(query: dict[str, str], body: Any) -> Iterator[Any]:
+        asked.append(query["offset"])
+        if len(asked) <= 5:
+            threading.Event().wait(0.3)
+        yield LogsReply(text="at last\n", offset=0, next=8, size=8)
+
+    quiet = functools.partial(transport.stream, timeout=0.05)
+    monkeypatch.setattr(transport, "stream", quiet)
+    engine.on["GET", "runs/run_a/logs"] = follow
+    assert [part.text for part in client.follow_logs("run_a") if part.text] == ["at last\n"]
+    assert len(asked) == 6
 
 
 def test_events_go_on_from_the_newest_seq_after_a_restart(engine: FakeEngine, client: Client) -> None:
