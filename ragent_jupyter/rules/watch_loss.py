@@ -132,6 +132,15 @@ def train_loss(state: Watch, spot: Spot, name: str, metric: Metric, value: float
         _plateau(state, spot, name, metric, value)
 
 
+def lone_spike(state: Watch, spot: Spot, name: str, metric: Metric, value: float) -> None:
+    """A single jump of a loss that is logged beside each evaluation: told as info, however that loss is judged."""
+    if metric.count < 5 or metric.signed:
+        return
+    middle = median_of_sorted(metric.sorted20)
+    if value > state.limits.spike * middle and _beyond_noise(state, metric, value, middle):
+        _jumped(state, spot, name, metric, value, middle)
+
+
 def _beyond_noise(state: Watch, metric: Metric, value: float, base: float) -> bool:
     """Whether it also stands out of the window's own scatter: a loss near zero triples from batch to batch."""
     if base <= 0.0:
@@ -141,19 +150,29 @@ def _beyond_noise(state: Watch, metric: Metric, value: float, base: float) -> bo
 
 
 def _spike(state: Watch, spot: Spot, name: str, metric: Metric, value: float, middle: float) -> None:
-    evidence = seen(spot, name, metric, value, middle, state.limits.spike * middle)
-    times = f"{short(value / middle)} times the median of the last {len(metric.sorted20)} values ({short(middle)})"
     if metric.hot == 1:
-        title = f"{name} jumped to {short(value)} at step {spot.step}"
-        text = f"It is {times}. One jump often heals by itself; a second in a row would be a warning."
-        offer(state, spot, "spike", Severity.INFO, title, text, evidence)
+        _jumped(state, spot, name, metric, value, middle)
         return
+    evidence = seen(spot, name, metric, value, middle, state.limits.spike * middle)
     title = f"{name} jumped to {short(value)} and stayed up at step {spot.step}"
     text = (
-        f"{name!r} is {times}, for the second value in a row. If it does not come back within some tens of steps, "
-        "restart from a checkpoint before the jump with a lower learning rate or clipping, or skip that data."
+        f"{name!r} is {_times(metric, value, middle)}, for the second value in a row. If it does not come back within "
+        "some tens of steps, restart from a checkpoint before the jump with a lower learning rate or clipping, or skip "
+        "that data."
     )
     offer(state, spot, "spike_held", Severity.WARNING, title, text, evidence, lower_lr=True)
+
+
+def _jumped(state: Watch, spot: Spot, name: str, metric: Metric, value: float, middle: float) -> None:
+    evidence = seen(spot, name, metric, value, middle, state.limits.spike * middle)
+    title = f"{name} jumped to {short(value)} at step {spot.step}"
+    told = _times(metric, value, middle)
+    text = f"It is {told}. One jump often heals by itself; a second in a row would be a warning."
+    offer(state, spot, "spike", Severity.INFO, title, text, evidence)
+
+
+def _times(metric: Metric, value: float, middle: float) -> str:
+    return f"{short(value / middle)} times the median of the last {len(metric.sorted20)} values ({short(middle)})"
 
 
 def _diverged(state: Watch, spot: Spot, name: str, metric: Metric, value: float, middle: float) -> None:

@@ -6,7 +6,7 @@ import math
 
 from .watch_eval import eval_loss, quality
 from .watch_facts import Block, Points, Raise
-from .watch_loss import grad_norm, not_finite, train_loss
+from .watch_loss import grad_norm, lone_spike, not_finite, train_loss
 from .watch_names import EVAL, GAME, GRAD, LOSS, PERPLEXITY, QUALITY, SPEED, classify
 from .watch_raise import Spot
 from .watch_shapes import shape_seen
@@ -107,6 +107,7 @@ def _feed(state: Watch, spot: Spot, kind: int, name: str, value: float, late: La
         elif metric.together:
             metric.together = 0
         if metric.together >= 3:  # logged with each evaluation: an average like those
+            lone_spike(state, spot, name, metric, value)
             eval_loss(state, spot, name, metric, value)
         else:
             train_loss(state, spot, name, metric, value)

@@ -21,7 +21,7 @@ what, n = sys.argv[1], int(sys.argv[2])
 pause = float(sys.argv[3]) if len(sys.argv) > 3 else 0.02
 out = open(os.environ["RAGENT_METRICS_FILE"], "a")
 for step in range(n):
-    row = {"step": step, "loss": 10.8 / (1 + step) ** 0.3, "eval_loss": 3.0}
+    row = {"step": step, "loss": 10.8 / (1 + step) ** 0.3, "eval_loss": 3.0 - 0.001 * step}
     if what == "nan" and step >= 50: row["loss"] = float("nan")
     if what == "nan-string" and step == 50: row["loss"] = "nan"
     if what == "eval-nan" and step == 50: row["eval_loss"] = float("nan")

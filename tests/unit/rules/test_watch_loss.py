@@ -209,3 +209,18 @@ def test_a_learning_rate_is_offered_lower_only_where_the_run_has_one() -> None:
     assert offered({"batch": 8}) == []
     assert offered({"lr": "cosine"}) == []
     assert offered({"lr": 0.0}) == []
+
+
+def test_a_spike_is_told_also_where_the_loss_stands_beside_each_evaluation() -> None:
+    from ragent_jupyter.domain.alert import Severity
+    from ragent_jupyter.domain.metrics import Row
+    from ragent_jupyter.rules.watch import watch
+    from ragent_jupyter.rules.watch_facts import Points
+    from ragent_jupyter.rules.watch_state import Watch
+
+    def row(step: int) -> Row:
+        loss = 10.8 / (1 + step) ** 0.3 * (3.5 if step == 60 else 1.0)
+        return Row(step, 1.8e9 + step, {"loss": loss, "eval_loss": 3.0 - 0.001 * step}, step * 30)
+
+    _, raised = watch(Watch(), Points(source="m", rows=[row(step) for step in range(120)], at=1.0))
+    assert [(r.rule, r.metric, r.severity, r.evidence.step) for r in raised] == [("spike", "loss", Severity.INFO, 60)]
