@@ -74,7 +74,14 @@ def dimension_of(name: str, given: Any) -> Dimension:
         elif not text:
             raise BadInput(f"Parameter {name!r} has no values.", f"Write it like {name}=0.1,0.01")
         else:
-            given = [value_of(part) for part in text.split(",")]
+            parts = text.split(",")
+            # "log(1e-4,1e-1)" is somebody's idea of a range, not the two values "log(1e-4" and "1e-1)".
+            if any(part.count("(") != part.count(")") for part in parts):
+                raise BadInput(
+                    f"Parameter {name!r}: {text} is neither a list of values nor a range.",
+                    f"Write it like {name}=0.1,0.01 or {name}=range(1e-4,0.1,num=4,log)",
+                )
+            given = [value_of(part) for part in parts]
     if isinstance(given, list):
         return Values(list(given))
     if isinstance(given, Mapping):

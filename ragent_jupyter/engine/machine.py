@@ -44,6 +44,8 @@ class LocalMachine:
         }
         if run.gpu_ids:
             own["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, run.gpu_ids))
+            # NVML counts in bus order; CUDA by default in order of speed, which names other cards by the same number.
+            own["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         return job_env(os.environ, self._interpreter_env(run.interpreter), run.env, own)
 
     def git_state(self, cwd: str, run_dir: Path) -> GitState | None:
