@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 # Crockford's base 32 in lower case: no i, l, o, u, so that an id can be read out over a call.
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _EPOCH_MS = 1_577_836_800_000  # 2020-01-01T00:00:00Z; 40 bits of milliseconds last until 2054
@@ -40,6 +38,8 @@ def alert_id(run_id: str, rule: str, metric: str, source: str, offset: int) -> s
     >>> alert_id("run_a", "non_finite", "loss", "metrics.jsonl", 120)[:4]
     'alt_'
     """
+    import hashlib  # here: it loads OpenSSL, 4 MB that a sidecar without alerts has no use for
+
     key = "\0".join((run_id, rule, metric, source, str(offset)))
     digest = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:10], "big")
     return "alt_" + _base32(digest, 12)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import sys
 import time
 from array import array
@@ -263,7 +262,7 @@ class ColumnWriter:
             whole=first,
             synced=synced,
             boot=self._boot,
-            id=secrets.token_hex(4) if first else "",
+            id=os.urandom(4).hex() if first else "",
         )
         line = encode_commit(commit)
         if self._torn:
@@ -327,7 +326,7 @@ class ColumnWriter:
             for commit in commits[: last + 1]:
                 done.apply(commit)
             done.seq = seq
-            done.id = secrets.token_hex(4)  # charts that have drawn more than this start anew
+            done.id = os.urandom(4).hex()  # charts that have drawn more than this start anew
             return done, False, self._replace_log(done)
         return done, torn, len(data)
 

@@ -7,7 +7,6 @@ Nothing here signals anybody; only a run's wrapper does.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from functools import cache
@@ -29,6 +28,8 @@ def wrapper_path() -> str:
 
 def _tool(*argv: str) -> str:
     """The output of a small system program; "" if it is missing, fails or takes longer than 5 s."""
+    import subprocess  # here: a sidecar on Linux never needs it, and it is a tenth of its start
+
     try:
         env = {"PATH": "/bin:/usr/bin:/sbin:/usr/sbin", "LC_ALL": "C"}
         done = subprocess.run(argv, capture_output=True, timeout=5, env=env, check=False)

@@ -7,10 +7,10 @@ import select
 import signal
 import sys
 import time
-from dataclasses import dataclass
 from types import FrameType
 
 import msgspec
+from msgspec import Struct
 
 from ragent_jupyter.domain.errors import Held, RagentError
 from ragent_jupyter.domain.facts import Exit, JobStarted, Live, WrapperFact
@@ -27,8 +27,7 @@ from .system import SystemProbe
 from .witness import DiskRefused, Witness
 
 
-@dataclass(frozen=True)
-class Pacing:
+class Pacing(Struct, frozen=True):
     """Seconds. busy: between looks while something comes; idle: after `calm` seconds without; both are cheap."""
 
     busy: float = 0.1
