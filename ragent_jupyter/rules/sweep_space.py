@@ -68,10 +68,9 @@ def _draw(rng: random.Random, name: str, dim: Values | Range) -> Any:
     _check_range(name, dim)
     if dim.step is not None or dim.num is not None:
         return rng.choice(range_values(name, dim))
-    if dim.log:
-        value = math.exp(rng.uniform(math.log(dim.low), math.log(dim.high)))
-    else:
-        value = rng.uniform(dim.low, dim.high)
+    low, high = (math.log(dim.low), math.log(dim.high)) if dim.log else (dim.low, dim.high)
+    drawn = rng.uniform(low, high)
+    value = math.exp(drawn) if dim.log else drawn
     return round(value) if dim.integer else float(f"{value:.6g}")
 
 
