@@ -48,8 +48,10 @@ def quickstart(context: Context) -> int:
     chosen = next((e for e in executors.executors if e.default and e.available), None)
     if chosen is None:
         raise CannotBeDone("No executor can start runs here.", "`ragent doctor` says what is missing.")
+    notes: list[str] = []
     if chosen.name != "tmux":
-        out.say(f"  tmux is not here: runs start as plain processes. {tmux_hint()}")
+        notes.append(f"tmux is not here: runs start as plain processes. {tmux_hint()}")
+        out.say(f"  {notes[-1]}")
 
     sweep = client.create_sweep(_wish(folder, max(1, executors.parallel), chosen.name))
     out.say(f"{len(sweep.trials)} runs, {sweep.parallel} at a time ({chosen.name}), sweep {sweep.id}\n")
@@ -62,6 +64,7 @@ def quickstart(context: Context) -> int:
     report = client.create_report(CreateReport(sweep=sweep.id))
     result = _result(client, ended, runs, report, answers)
     result["executor"] = chosen.name
+    result["notes"] = notes
     result["took_s"] = round(time.monotonic() - began, 1)
     out.document(result)
     _say(out, ended, result)
