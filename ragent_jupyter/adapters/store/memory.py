@@ -48,8 +48,6 @@ class MemoryStore:
         try:
             future.set_result(self.commit_now(tx))
         except (StoreFailed, Held) as error:
-            if self._closed:
-                raise
             future.set_exception(error)
         return future
 

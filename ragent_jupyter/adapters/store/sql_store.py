@@ -6,6 +6,7 @@ see what is committed; the newest records are also kept in memory, where most re
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import secrets
@@ -27,7 +28,7 @@ from ragent_jupyter.runfiles.kill_points import kill_point
 from . import migrations, schema
 from .batch import Batch, Pending, pend
 from .dialect import Dialect, as_refusal, dialect_for
-from .writer import GroupWriter, Outcome
+from .writer import GroupWriter, Outcome, WriterClosed
 
 _TAIL = 2048  # records kept in memory, at least; twice as many at most
 _PRUNE_CHUNK = 2000  # records that go in one transaction, so that no commit waits long behind a pruning
@@ -161,20 +162,34 @@ class SqlStore:
     def commit(self, tx: Tx) -> Awaitable[list[int]]:
         """Durable when it resolves, with the seqs of tx.records. Raises StoreFailed if the disk refused, Held if lost.
 
-        The transaction is read at once: what is changed in it afterwards changes nothing.
+        The transaction is read at once: what is changed in it afterwards changes nothing. Data that is not JSON is a
+        TypeError of the call; every refusal comes with the answer, so that a caller has one place to handle it.
         """
-        return self._writer.put(self._pend(tx))
+        pending = pend(tx, self._clock())
+        refusal = self._gone()
+        if refusal is None:
+            try:
+                return self._writer.put(pending)
+            except WriterClosed:  # this very moment
+                refusal = self._gone()
+        future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+        future.set_exception(refusal or self._ended())
+        return future
 
     def commit_now(self, tx: Tx, timeout: float | None = 60.0) -> list[int]:
         """The same for callers without an event loop; blocks until it is durable."""
-        return self._writer.put_and_wait(self._pend(tx), timeout)
+        pending = pend(tx, self._clock())
+        refusal = self._gone()
+        if refusal is not None:
+            raise refusal
+        return self._writer.put_and_wait(pending, timeout)
 
-    def _pend(self, tx: Tx) -> Pending:
-        if self._closed:
-            raise StoreFailed(f"The database {self._dialect.place} was closed.", "The engine is ending; try again.")
-        if self._lost:
-            raise self._taken_over()
-        return pend(tx, self._clock())
+    def _gone(self) -> RagentError | None:
+        """Why nothing can be written any more, if so."""
+        return self._taken_over() if self._lost else self._ended() if self._closed else None
+
+    def _ended(self) -> StoreFailed:
+        return StoreFailed(f"The database {self._dialect.place} was closed.", "The engine is ending; try again.")
 
     def _perform(self, items: list[Pending]) -> list[Outcome]:
         """In the writer's thread: all of them in one transaction; if that is refused for one's sake, each alone."""
@@ -351,7 +366,7 @@ class SqlStore:
                         with connection.begin():
                             return connection.execute(query).all()
                     if self._closed:
-                        raise StoreFailed(f"The database {self._dialect.place} was closed.", "The engine is ending.")
+                        raise self._ended()
                     if self._reading is None:
                         self._reading = self._dialect.reader()
                     return self._reading.execute(query).all()

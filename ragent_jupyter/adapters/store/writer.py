@@ -25,6 +25,10 @@ _logger = logging.getLogger(__name__)
 _Waiting = tuple[asyncio.AbstractEventLoop, "asyncio.Future[list[int]]"]
 
 
+class WriterClosed(RuntimeError):
+    """It takes nothing more."""
+
+
 class GroupWriter(Generic[Item]):
     """perform(items) gives one outcome per item, in their order; only this writer's thread calls it."""
 
@@ -63,7 +67,7 @@ class GroupWriter(Generic[Item]):
     def _enqueue(self, item: Item, waiting: _Waiting | Future[list[int]]) -> None:
         with self._wake:
             if self._closing:
-                raise RuntimeError("the writer is closed")
+                raise WriterClosed("the writer is closed")
             self._queue.append((item, waiting))
             if len(self._queue) == 1 or len(self._queue) >= ENOUGH:
                 self._wake.notify()

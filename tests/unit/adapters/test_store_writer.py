@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ragent_jupyter.adapters.store.writer import WINDOW_S, GroupWriter, Outcome
+from ragent_jupyter.adapters.store.writer import WINDOW_S, GroupWriter, Outcome, WriterClosed
 from tests.support.wait import wait_until
 
 
@@ -127,7 +127,7 @@ def test_closing_commits_what_is_queued_and_takes_nothing_more() -> None:
         answers = [writer.put(n) for n in range(3)]
         closing = asyncio.ensure_future(asyncio.to_thread(writer.close))
         await asyncio.to_thread(wait_until, lambda: writer.closing)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(WriterClosed):
             writer.put(9)
         disk.go.set()
         await closing
