@@ -208,4 +208,4 @@ def _aside(error: Exception) -> Path:
 def _say(text: str) -> None:
     # Never from a thread: a kernel shows a thread's prints under whatever cell runs then.
     if threading.current_thread() is threading.main_thread() and in_shell():
-        print(text, file=sys.stderr)
+        print(text)  # not stderr, which a notebook paints as an error

@@ -118,6 +118,10 @@ def test_several_runs_share_their_x_and_mark_what_they_do_not_have(engine: FakeE
     assert look(lines, curves, engine, ["run_a1", "run_b2"]) is None
     assert lines.aligned() == ([0, 1, 2], [1.0, ABSENT, 0.5], [ABSENT, 3.0, math.inf])
     assert lines.names == ["same n_a1", "same n_b2"]  # told apart
+    lines.owed = False
+    assert look(lines, curves, engine, ["run_a1", "run_b2"]) == ([],)
+    curves.points[("run_b2", "loss")].append((3, 2.0))
+    assert look(lines, curves, engine, ["run_a1", "run_b2"]) is None  # one line cannot grow alone
 
 
 def test_a_run_without_the_metric_yet_does_not_disturb_the_others(engine: FakeEngine, curves: Curves):

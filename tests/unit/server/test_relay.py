@@ -156,6 +156,18 @@ async def test_a_body_over_ten_megabytes_is_413_and_never_reaches_the_engine(jp_
     assert json.loads(refused.value.response.body)["error"]["type"] == "too_large"
 
 
+async def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(
+    jp_serverapp: Any, jp_http_port: int, jp_base_url: str, http_server_client: Any, project: Path
+):
+    token = jp_serverapp.identity_provider.token
+    reader, writer = await asyncio.open_connection("127.0.0.1", jp_http_port)
+    head = f"POST {jp_base_url}ragent/api/v1/echo HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: token {token}\r\n"
+    writer.write(f"{head}Content-Length: {MAX_BODY + 1}\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.readline(), 10)  # not a byte of the body was sent
+    assert b" 413 " in answer
+    writer.close()
+
+
 async def test_a_body_of_unknown_length_is_refused_as_well(jp_fetch: Any, project: Path):
     async def produce(write: Callable[[bytes], Any]) -> None:
         for _ in range(11):
