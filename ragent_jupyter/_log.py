@@ -36,8 +36,11 @@ LOOK_EVERY_S = 1.0  # how often to see whether the file is still the one at its 
 _EXACT = 1 << 53  # integers up to here are exact as floats
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make a new one for each row
+
+
 def _lines_by_json(rows: list[dict[str, Any]]) -> bytes:
-    return b"".join(json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in rows)
+    return b"".join([_encode(row).encode() + b"\n" for row in rows])
 
 
 _write = os.write
