@@ -214,10 +214,10 @@ class Sidecar:
         if self._outside is None or (final and self._looked_last) or (not final and now < self._look_at):
             return
         self._looked_last = final
-        self._look_at = now + self._look_every
-        self._look_every = min(self._look_every * 1.5, self.pacing.discover_max)
         self._read_wrapper()
-        self._outside.look(self._job_pid, final=final)
+        again = self._outside.look(self._job_pid, final=final)
+        self._look_every = self.pacing.discover if again else min(self._look_every * 1.5, self.pacing.discover_max)
+        self._look_at = now + self._look_every
 
     # -- live.json ------------------------------------------------------------------------------------------------
     def _write_live(self, *, force: bool) -> None:

@@ -17,6 +17,7 @@ _REMEDY = (
     "Nothing of it was read, for no run. Give each run a folder of its own (an output argument, or another working "
     "folder), or write to the file named by $RAGENT_METRICS_FILE, which is each run's own."
 )
+_LOOKS = 3  # one look is no proof of ambiguity: a program needs a moment to open what it writes
 
 
 class Outside:
@@ -29,8 +30,8 @@ class Outside:
         self._discovery: Discovery | None = None  # made at the first look: the walk is not to delay the first metric
         self._seen: dict[str, int] = {}  # ambiguous path -> looks that found it so
 
-    def look(self, job_pid: int | None, *, final: bool = False) -> None:
-        """final: the job is over; what is ambiguous now stays so."""
+    def look(self, job_pid: int | None, *, final: bool = False) -> bool:
+        """Whether it is worth looking again soon. final: the job is over; what is ambiguous now stays so."""
         looked = self._look(job_pid)
         for found in looked.found:
             self._witness.add(make_source(found.format, found.path, found.id, None, **found.options), found.proof)
@@ -39,11 +40,11 @@ class Outside:
         told: list[tuple[str, list[str]]] = []
         for path, runs in looked.ambiguous.items():
             self._seen[path] = self._seen.get(path, 0) + 1
-            # One look is no proof of ambiguity: a program needs a moment to open what it writes.
-            if (final or self._seen[path] >= 3) and self._spec.run_id == min(runs):
+            if (final or self._seen[path] >= _LOOKS) and self._spec.run_id == min(runs):
                 told.append((path, runs))
         if told:
             self._tell(told)
+        return bool(looked.found or looked.lost or any(self._seen[path] < _LOOKS for path in looked.ambiguous))
 
     def _look(self, job_pid: int | None) -> Looked:
         if self._discovery is None:

@@ -85,6 +85,7 @@ class Witness:
         self._clock_base = snapshot.at + away - _boottime()
         self._orders = Tail(os.path.join(run_dir, "orders.jsonl"), snapshot.orders)
         self._proofs: dict[str, str] = {}
+        self._dropped: dict[str, dict[str, Any]] = {}
         self._derive_again(snapshot)
         if not fresh and away > 10.0:
             self.slept(away, tell=False)
@@ -111,7 +112,7 @@ class Witness:
     def _derive_again(self, snapshot: Snapshot) -> None:
         """Let the rules hear what was committed after the snapshot, then set the sources to where the commit stands."""
         for id, committed in self.columns.sources.items():
-            if not isinstance(committed, dict) or "format" not in committed:
+            if not isinstance(committed, dict) or "format" not in committed or committed.get("dropped"):
                 continue
             if snapshot.sources.get(id) == committed:
                 self._add(make_source(committed["format"], committed["path"], id, committed), "")
@@ -149,8 +150,11 @@ class Witness:
         return {"format": source.format, "path": source.path, **source.state()}
 
     def drop(self, id: str) -> None:
-        """Read this no more: it is not this run's alone any longer. Its committed state stays."""
-        self.feed.remove(id)
+        """Read this no more, also after a restart: it is not this run's alone any longer."""
+        source = self.feed.sources.get(id)
+        if source is not None:
+            self._dropped[id] = {**self._state_of(source), "dropped": True}
+            self.feed.remove(id)
 
     @property
     def found(self) -> set[str]:
@@ -252,13 +256,14 @@ class Witness:
             raise DiskRefused(f"facts.jsonl: {error.strerror or error}") from error
         kill_point("sidecar.facts")
         states = {id: self._state_of(source) for id, source in self.feed.sources.items()}
-        changed = self.feed.changed(states)
+        changed = self.feed.changed(states) | self._dropped
         if changed or self._dirty:
             try:
                 self.columns.commit(changed)
             except ColumnsNotWritten as error:
                 raise DiskRefused(error.problem) from error
             self.feed.committed(changed)
+            self._dropped = {}
             self._dirty = False
             wrote = True
             kill_point("sidecar.committed")

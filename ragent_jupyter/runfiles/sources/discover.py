@@ -96,6 +96,7 @@ class Discovery:
         self._folders: set[str] = {os.path.dirname(path) for path, id in self._known.items() if "tfevents" in path}
         self._pids: set[int] = set()  # of this run, ever seen; an event file bears its writer's
         self._held_by: dict[str, set[str]] = {}
+        self._shared: set[str] = set()  # seen open in two runs at once
         self._baseline = self._read_baseline()
 
     # -- before the launch ------------------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ class Discovery:
             elif rivals:
                 ambiguous[path] = rivals
         live = [other for other in others if other.ended is None]
-        lost = self._lost(held, live) if live and self._known else []
+        lost = self._lost(live) if live and self._known else []
         return Looked(found, lost, ambiguous)
 
     def _judge(self, path: str, held: bool, others: list[Neighbour]) -> tuple[str, list[str]]:
@@ -158,8 +159,9 @@ class Discovery:
         claimants = [self._run_id, *(other.run_id for other in rivals)]
         event = _EVENT_PID.search(os.path.basename(path))
         if held or (event and int(event[1]) in self._pids):
-            shared = any(self._holds(other, path) for other in rivals)
-            return ("", claimants) if shared else ("a process of this run holds it open", [])
+            if any(self._holds(other, path) for other in rivals):
+                self._shared.add(path)  # and it stays so when one of them has ended: its rows are still in there
+            return ("", claimants) if path in self._shared else ("a process of this run holds it open", [])
         mine = any(within(path, folder) for folder in self._named)
         theirs = any(within(path, folder) for other in rivals for folder in other.named)
         if mine and not theirs:
@@ -181,13 +183,13 @@ class Discovery:
             self._held_by[other.run_id] = {os.path.realpath(file) for pid in pids for file in written_files(pid)}
         return path in self._held_by[other.run_id]
 
-    def _lost(self, held: set[str], live: list[Neighbour]) -> list[str]:
-        """What another run was seen to hold open, and we do not."""
+    def _lost(self, live: list[Neighbour]) -> list[str]:
+        """What another run was seen to hold open as well: from now on nobody can tell whose rows come."""
         lost = []
         for path, id in list(self._known.items()):
-            near = [other for other in live if within(path, other.cwd)]
-            if path not in held and any(self._holds(other, path) for other in near):
+            if any(within(path, other.cwd) and self._holds(other, path) for other in live):
                 lost.append(id)
+                self._shared.add(path)
                 del self._known[path]
         return lost
 

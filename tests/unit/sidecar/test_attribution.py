@@ -69,6 +69,10 @@ def sources(run: RunFolder) -> dict[str, str]:
     return {fact.source: fact.proof for fact in run.facts() if isinstance(fact, SourceFound)}
 
 
+def text(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
+
+
 def end(run: RunFolder, process: subprocess.Popen[bytes], sidecar: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
@@ -77,9 +81,19 @@ def end(run: RunFolder, process: subprocess.Popen[bytes], sidecar: subprocess.Po
 
 
 # Opens, writes and closes for each row, as Lightning does; only the folder can prove whose it is.
-CLOSING = "for i in range(5):\n  f = open({path!r}, 'a'); f.write(('step,loss\\n' if i == 0 else '') + f'{{i}},0.{{i}}\\n'); f.close()\ntime.sleep(60)\n"
+CLOSING = """
+for i in range(5):
+    with open({path!r}, "a") as f:
+        f.write(("step,loss\\n" if i == 0 else "") + f"{{i}},0.{{i}}\\n")
+time.sleep(60)
+"""
 # Keeps its file open while it lives.
-HOLDING = "f = open({path!r}, {mode!r})\nf.write('step,loss\\n' + ''.join(f'{{i}},0.{{i}}\\n' for i in range({first}, {first} + 5)))\nf.flush()\ntime.sleep(60)\n"
+HOLDING = """
+f = open({path!r}, {mode!r})
+f.write("step,loss\\n" + "".join(f"{{i}},0.{{i}}\\n" for i in range({first}, {first} + 5)))
+f.flush()
+time.sleep(60)
+"""
 
 
 def test_in_a_working_folder_of_its_own_a_file_is_the_runs(project: Path, job: Job, spawn: Spawn) -> None:
@@ -130,12 +144,28 @@ def test_two_processes_that_write_one_file_are_told_apart_by_nobody(project: Pat
         job(a, HOLDING.format(path="metrics.csv", mode="a", first=0)),
         job(b, HOLDING.format(path="metrics.csv", mode="a", first=9)),
     ]
-    wait_until(lambda: (project / "work" / "metrics.csv").exists())
+    wait_until(lambda: all(step in text(project / "work" / "metrics.csv") for step in ("\n4,", "\n13,")))
     sidecars = [spawn(a), spawn(b)]
     wait_until(lambda: a.alerts() + b.alerts())
     for run, process, sidecar in zip((a, b), jobs, sidecars, strict=True):
         end(run, process, sidecar)
     assert losses(a) == losses(b) == []
+
+
+def test_a_file_that_a_second_process_opens_later_is_given_up(project: Path, job: Job, spawn: Spawn) -> None:
+    a, b = make(project, "run_a"), make(project, "run_b")
+    jobs = [job(a, HOLDING.format(path="metrics.csv", mode="a", first=0))]
+    sidecars = [spawn(a)]
+    wait_until(lambda: len(losses(a)) == 5)
+    jobs.append(job(b, "f = open('metrics.csv', 'a')\ntime.sleep(60)"))
+    sidecars.append(spawn(b))
+    wait_until(lambda: [alert for alert in a.alerts() if alert.rule == "ambiguous_source"], timeout=40)
+    with (project / "work" / "metrics.csv").open("a") as out:
+        out.write("5,0.5\n")
+    for run, process, sidecar in zip((a, b), jobs, sidecars, strict=True):
+        end(run, process, sidecar)
+    assert len(losses(a)) == 5 and losses(b) == []
+    assert len(a.alerts() + b.alerts()) == 1
 
 
 def test_a_folder_that_only_this_run_names_is_its_own_in_a_shared_working_folder(
