@@ -102,7 +102,7 @@ stage_browser() { pytest tests/e2e --junitxml="$LOGS/browser.xml"; }
 stage_notebooks() { pytest tests/notebooks --junitxml="$LOGS/notebooks.xml"; }
 
 # As a newcomer: a fresh clone, a clean environment, no Node and no tmux to be found.
-stage_quickstart() { pytest tests/fresh --junitxml="$LOGS/quickstart.xml"; }
+stage_quickstart() { pytest tests/fresh tests/e2e_cli --junitxml="$LOGS/quickstart.xml"; }
 
 stage_soak() { python -m tests.soak --rounds "${RAGENT_SOAK_ROUNDS:-20}" --json; }
 

@@ -380,6 +380,7 @@ export interface CreateRun {
   cwd?: string | null;
   python?: string | null;
   caller_python?: string | null;
+  caller_env?: Record<string, string> | null;
   env?: Record<string, string>;
   executor?: string | null;
   gpus?: number;
@@ -432,6 +433,7 @@ export interface CreateSweep {
   cwd?: string | null;
   python?: string | null;
   caller_python?: string | null;
+  caller_env?: Record<string, string> | null;
   env?: Record<string, string>;
   executor?: string | null;
   gpus?: number;

@@ -5,6 +5,7 @@ A client of the wire and nothing more: what it does, anybody can do with `ragent
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from importlib.resources import files
@@ -125,6 +126,7 @@ def _wish(folder: Path, parallel: int, executor: str) -> CreateSweep:
         cwd=str(folder),
         python=sys.executable,  # the one Python that is known to have numpy: ragent needs it itself
         caller_python=sys.executable,
+        caller_env=dict(os.environ),
         executor=executor,
         parallel=parallel,
         env={**_ENV, **wanted.env},

@@ -35,6 +35,7 @@ def run(context: Context) -> int:
             cwd=str(cwd),
             python=python_of(args.python, context.workdir),
             caller_python=caller_python(),
+            caller_env=dict(os.environ),
             env=env_of(args.env),
             executor=args.executor,
             gpus=args.gpus,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -86,7 +87,8 @@ def wish(context: Context) -> CreateSweep:
     wanted = sweep_of(data)
     cwd = context.workdir / Path(wanted.cwd).expanduser() if wanted.cwd else context.workdir
     python = python_of(wanted.python, context.workdir)
-    return msgspec.structs.replace(wanted, cwd=str(cwd.resolve()), python=python, caller_python=caller_python())
+    caller = {"caller_python": caller_python(), "caller_env": dict(os.environ)}
+    return msgspec.structs.replace(wanted, cwd=str(cwd.resolve()), python=python, **caller)
 
 
 def _read(name: str, workdir: Path) -> dict[str, Any]:

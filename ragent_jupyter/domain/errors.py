@@ -86,7 +86,7 @@ class ExecutorMissing(MissingPart):
 
 
 class StoreFailed(RagentError):
-    """The disk or the database refused a write: nothing of it was kept. Later ones work again once the cause is gone."""
+    """The disk or the database refused a write: nothing of it was kept. Later ones work once the cause is gone."""
 
     status = 503
     type = "store_failed"

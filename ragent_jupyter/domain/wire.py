@@ -32,6 +32,7 @@ class CreateRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         None  # path of an interpreter, a venv folder, "conda:NAME", "kernel:NAME"; default: the caller's
     )
     caller_python: str | None = None  # sys.executable of the door's caller
+    caller_env: dict[str, str] | None = None  # what the job's environment starts from; default: the engine's
     env: dict[str, str] = {}
     executor: str | None = None
     gpus: int = 0
@@ -83,6 +84,7 @@ class CreateSweep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cwd: str | None = None
     python: str | None = None
     caller_python: str | None = None
+    caller_env: dict[str, str] | None = None
     env: dict[str, str] = {}
     executor: str | None = None
     gpus: int = 0

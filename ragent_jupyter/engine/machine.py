@@ -19,7 +19,7 @@ from ragent_jupyter.domain.run import GitState, Interpreter, Run
 from ragent_jupyter.rules.environment import job_env
 from ragent_jupyter.runfiles import proc
 from ragent_jupyter.runfiles.jsonl import publish
-from ragent_jupyter.runfiles.spec import AttachSpec, SidecarSpec, read_spec
+from ragent_jupyter.runfiles.spec import AttachSpec, SidecarSpec, read_base_env, read_spec
 
 _GIT_TIMEOUT_S = 5.0
 _MAX_DIFF = 2 << 20
@@ -46,7 +46,8 @@ class LocalMachine:
             own["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, run.gpu_ids))
             # NVML counts in bus order; CUDA by default in order of speed, which names other cards by the same number.
             own["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        return job_env(os.environ, self._interpreter_env(run.interpreter), run.env, own)
+        base = read_base_env(run_dir)
+        return job_env(os.environ if base is None else base, self._interpreter_env(run.interpreter), run.env, own)
 
     def git_state(self, cwd: str, run_dir: Path) -> GitState | None:
         """Commit, branch and the uncommitted diff (kept as git.diff), or None outside a repository or without git."""

@@ -150,7 +150,8 @@ class RagentMagics(Magics):
             kind, command = "notebook", path
         options.setdefault("cwd", os.getcwd())
         client = Client()
-        body = CreateRun(command=command, kind=kind, caller_python=sys.executable, **options)
+        caller = {"caller_python": sys.executable, "caller_env": dict(os.environ)}
+        body = CreateRun(command=command, kind=kind, **caller, **options)
         return RunView(client, client.create_run(body))
 
     def _stop(self, rest: str) -> Any:

@@ -30,8 +30,12 @@ def job_env(
     >>> job_env({"HOME": "/h", "JUPYTER_TOKEN": "t", "OPENAI_API_KEY": "k"}, {"PATH": "/v/bin"}, {"A": "1"}, {})
     {'HOME': '/h', 'PATH': '/v/bin', 'A': '1'}
     """
-    kept = {k: v for k, v in base.items() if not _SECRET_NAMES.match(k) and not _OURS.match(k)}
-    return {**kept, **interpreter, **extra, **own}
+    return {**kept(base), **interpreter, **extra, **own}
+
+
+def kept(base: Mapping[str, str]) -> dict[str, str]:
+    """What of a caller's environment may be kept for a job: no token and no key that is not the job's own."""
+    return {k: v for k, v in base.items() if not _SECRET_NAMES.match(k) and not _OURS.match(k)}
 
 
 def shown_env(env: Mapping[str, str]) -> dict[str, str]:

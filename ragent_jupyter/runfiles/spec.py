@@ -71,6 +71,23 @@ def write_spec(run_dir: str | os.PathLike[str], spec: Spec, env: dict[str, str])
     atomic_write(folder / "spec.json", msgspec.json.format(msgspec.json.encode(spec), indent=1))
 
 
+def write_base_env(folder: str | os.PathLike[str], env: dict[str, str]) -> None:
+    """Keep the environment that a run or sweep was asked for in, until it is launched. 0600, as env.json."""
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    data = json.dumps(env).encode("utf-8", "surrogateescape")
+    atomic_write(path / "base_env.json", data, fsync=False, mode=0o600)
+
+
+def read_base_env(folder: str | os.PathLike[str]) -> dict[str, str] | None:
+    """None where nothing was kept: the engine's own environment is the base then."""
+    try:
+        env = json.loads((Path(folder) / "base_env.json").read_bytes().decode("utf-8", "surrogateescape"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return {str(k): str(v) for k, v in env.items()} if isinstance(env, dict) else None
+
+
 def read_spec(run_dir: str | os.PathLike[str]) -> Spec:
     """Raises FileNotFoundError, msgspec.DecodeError."""
     return msgspec.json.decode((Path(run_dir) / "spec.json").read_bytes(), type=Spec)

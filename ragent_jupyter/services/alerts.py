@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ragent_jupyter.domain.alert import Alert, AlertStatus, Severity
-from ragent_jupyter.domain.effects import SendAnswer
+from ragent_jupyter.domain.effects import Effect, SendAnswer
 from ragent_jupyter.domain.errors import NotFound
 from ragent_jupyter.domain.facts import AlertRaised
 from ragent_jupyter.domain.ids import make_id
@@ -89,14 +89,17 @@ class AlertsDesk:
         answer = SendAnswer(
             run_id=alert.run_id, order_id=order, alert_id=alert.id, choice=choice.id, action=choice.action
         )
-        await self.shell.commit(changes, [answer])
+        effects: list[Effect] = [answer]
         run = self.shell.runs.get(alert.run_id)
-        if run is None:
-            return alert
         stops = choice.action in ("stop", "stop_now", "retry_with")
-        if stops and not run.status.terminal:
-            await self.runs.stop(run.id, now=choice.action == "stop_now", by=f"alert:{alert.id}")
-        await self.follow_up(run.id)
+        if stops and run is not None and not run.status.terminal:
+            # In the same transaction: an answer that is remembered without its stop would never be carried out.
+            more, owed = self.runs.stopping(run, now=choice.action == "stop_now", by=f"alert:{alert.id}")
+            changes += more
+            effects += owed
+        await self.shell.commit(changes, effects)
+        self.runs.progressed()
+        await self.follow_up(alert.run_id)
         return self.get(alert_id)
 
     async def follow_up(self, run_id: str) -> None:

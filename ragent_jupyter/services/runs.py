@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ragent_jupyter.domain.effects import Effect
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, ExecutorMissing, NotFound, RagentError, WrongMoment
 from ragent_jupyter.domain.facts import Live
 from ragent_jupyter.domain.ids import make_id
@@ -20,8 +21,9 @@ from ragent_jupyter.domain.ports import Executor
 from ragent_jupyter.domain.run import Interpreter, MetricSummary, Progress, Run, RunStatus
 from ragent_jupyter.domain.wire import CreateRun, PatchRun, RunsReply
 from ragent_jupyter.rules import run_life
-from ragent_jupyter.rules.environment import shown_env
+from ragent_jupyter.rules.environment import kept, shown_env
 from ragent_jupyter.rules.sweep_space import command_for, spell
+from ragent_jupyter.runfiles.spec import read_base_env, write_base_env
 
 from .shell import Change, Shell
 
@@ -209,9 +211,13 @@ class RunsDesk:
                 run = run_life.evolve(run, record)
                 changes.append(Change(record.type, run))
         try:
+            if body.caller_env is not None:
+                write_base_env(self.folder(run.id), kept(body.caller_env))
             await self.shell.commit(changes, effects)
-        except RagentError:
+        except (RagentError, OSError) as error:
             self._requests.pop(run.request_id or "", None)
+            if isinstance(error, OSError):
+                raise CannotBeDone(f"The run's folder cannot be written: {error}.", "Free some disk space.") from error
             raise
         self.progressed()
         return run
@@ -257,16 +263,24 @@ class RunsDesk:
 
     async def feed(self, run_id: str, event: run_life.Wish | run_life.Fact) -> Run:
         """One wish or fact through the rules; the run as it then is."""
-        run = self.get(run_id)
+        changes, effects = self.consequences(self.get(run_id), event)
+        if changes or effects:
+            await self.shell.commit(changes, effects)
+            self.progressed()
+        return self.get(run_id)
+
+    def consequences(self, run: Run, event: run_life.Wish | run_life.Fact) -> tuple[list[Change], list[Effect]]:
+        """What a wish or fact leads to, for whoever commits it together with more. Raises WrongMoment."""
         records, effects = run_life.decide(run, event)
         changes = []
         for record in records:
             run = run_life.evolve(run, record)
             changes.append(Change(record.type, run))
-        if changes or effects:
-            await self.shell.commit(changes, effects)
-            self.progressed()
-        return self.get(run_id)
+        return changes, effects
+
+    def stopping(self, run: Run, *, now: bool, by: str) -> tuple[list[Change], list[Effect]]:
+        """The consequences of a stop."""
+        return self.consequences(run, run_life.Stop(self.shell.clock.now(), self.new_id("ord"), by, now))
 
     async def start(self, run_id: str) -> Run:
         return await self.feed(run_id, run_life.Enqueue(self.shell.clock.now(), self._order()))
@@ -291,6 +305,7 @@ class RunsDesk:
             name=f"{old.alias or old.name} (retry)" if not old.name.endswith("(retry)") else old.name,
             cwd=old.cwd,
             python=old.interpreter.path if old.interpreter else None,
+            caller_env=read_base_env(self.folder(old.id)),
             env=old.env,
             executor=old.executor if self.executors[old.executor].available()[0] else None,
             gpus=old.gpus,

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import msgspec
 
+from ragent_jupyter.domain.effects import Effect
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, RagentError
 from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.sweep import Sweep, SweepStatus, Trial
 from ragent_jupyter.domain.wire import CreateRun, CreateSweep
 from ragent_jupyter.rules import sweep_life
+from ragent_jupyter.rules.environment import kept, shown_env
 from ragent_jupyter.rules.sweep_space import command_for, expand
+from ragent_jupyter.runfiles.spec import read_base_env, write_base_env
 
 from .runs import RunsDesk
 from .shell import Change, Shell
@@ -86,10 +89,21 @@ class SweepsDesk:
         )
         if sweep.request_id:
             self._requests[sweep.request_id] = sweep.id
-        await self.shell.commit([Change("sweep_created", sweep)])
+        if body.caller_env is not None:
+            write_base_env(self._folder(sweep.id), kept(body.caller_env))
+        changes = [Change("sweep_created", sweep)]
         if body.start:
-            return await self.start(sweep.id)
-        return sweep
+            # In the same transaction: a sweep that was created but not started would wait for nobody's second wish.
+            for record in sweep_life.decide(sweep, sweep_life.Start(now)):
+                sweep = sweep_life.evolve(sweep, record)
+                changes.append(Change(record.type, sweep))
+        await self.shell.commit(changes)
+        if body.start:
+            await self.advance(sweep.id)
+        return self.get(sweep.id)
+
+    def _folder(self, sweep_id: str) -> Path:
+        return self.project / ".ragent" / "sweeps" / sweep_id
 
     async def start(self, sweep_id: str) -> Sweep:
         sweep = self.get(sweep_id)
@@ -99,11 +113,22 @@ class SweepsDesk:
 
     async def stop(self, sweep_id: str, *, by: str = "user", now: bool = False) -> Sweep:
         """No trial is launched any more; those that live are stopped with their grace."""
-        sweep = self.get(sweep_id)
-        await self._apply(sweep, sweep_life.StopSweep(self.shell.clock.now(), by))
-        for run in self._runs(sweep).values():
-            if not run.status.terminal:
-                await self.runs.stop(run.id, by=f"sweep:{sweep_id}", now=now)
+        # Not while a trial is being launched: its run would come to be after the sweep was stopped.
+        async with self._locks.setdefault(sweep_id, asyncio.Lock()):
+            sweep = self.get(sweep_id)
+            changes: list[Change] = []
+            effects: list[Effect] = []
+            for record in sweep_life.decide(sweep, sweep_life.StopSweep(self.shell.clock.now(), by)):
+                sweep = sweep_life.evolve(sweep, record)
+                changes.append(Change(record.type, sweep))
+            # In the same transaction, also those that no trial lists yet: a sweep that says "stopped" while its runs
+            # go on would be a lie.
+            for run in [r for r in self.shell.runs.values() if r.sweep_id == sweep_id and not r.status.terminal]:
+                more, owed = self.runs.stopping(run, now=now, by=f"sweep:{sweep_id}")
+                changes += more
+                effects += owed
+            await self.shell.commit(changes, effects)
+            self.runs.progressed()
         return self.get(sweep_id)
 
     async def _apply(
@@ -166,6 +191,7 @@ class SweepsDesk:
             name=f"{sweep.name} #{index + 1}",
             cwd=sweep.cwd,
             python=sweep.interpreter,
+            caller_env=read_base_env(self._folder(sweep.id)),
             env=sweep.env,
             executor=sweep.executor,
             gpus=sweep.gpus,
@@ -188,6 +214,4 @@ class SweepsDesk:
         await self._apply(self.get(sweep.id), sweep_life.TrialRun(index, run.id))
 
     def shown(self, sweep: Sweep) -> Sweep:
-        from ragent_jupyter.rules.environment import shown_env
-
         return msgspec.structs.replace(sweep, env=shown_env(sweep.env)) if sweep.env else sweep

@@ -313,3 +313,16 @@ def test_many_runs_of_nothing_start_quickly_and_all_end(p: Project) -> None:
     p.client.put("prefs", {"parallel": 8})
     runs = [p.run("true", name=f"n{i}") for i in range(12)]
     assert {p.wait(r, timeout=60).status.value for r in runs} == {"finished"}
+
+
+def test_a_run_starts_from_its_callers_environment_less_what_is_not_its_business(one: Project) -> None:
+    one.client.status()  # the engine is there already, with an environment of its own
+    caller = {"PATH": os.environ["PATH"], "HF_HOME": "/data/hf", "ANTHROPIC_API_KEY": "k", "JUPYTER_TOKEN": "t"}
+    first = one.wait(
+        one.run("echo $HF_HOME,$ANTHROPIC_API_KEY,$JUPYTER_TOKEN,$SEED", caller_env=caller, env={"SEED": "3"})
+    )
+    assert one.client.logs(first.id).text == "/data/hf,,,3\n"
+    again = one.wait(one.client.retry(first.id))
+    assert one.client.logs(again.id).text == "/data/hf,,,3\n"
+    kept = (one.run_dir(first) / "base_env.json").read_text()
+    assert "HF_HOME" in kept and "ANTHROPIC" not in kept and "JUPYTER" not in kept
