@@ -75,9 +75,14 @@ export function ago(at: number, now: number, trans: Trans): string {
   return trans.__('%1 d ago', Math.round(s / 86400));
 }
 
+const MOMENT = new Intl.DateTimeFormat(undefined, {
+  dateStyle: 'medium',
+  timeStyle: 'medium'
+});
+
 /** The moment in full, for a title; unix seconds. */
 export function moment(at: number): string {
-  return new Date(at * 1000).toLocaleString();
+  return MOMENT.format(at * 1000);
 }
 
 export function bytes(n: number): string {

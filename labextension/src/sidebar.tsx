@@ -49,9 +49,8 @@ export class RagentWidget extends ReactWidget {
   protected onActivateRequest(message: Message): void {
     super.onActivateRequest(message);
     if (!this.node.contains(document.activeElement)) {
-      this.node
-        .querySelector<HTMLElement>('.rg-lines, .rg-tab, button')
-        ?.focus();
+      const find = (what: string) => this.node.querySelector<HTMLElement>(what);
+      (find('.rg-lines') ?? find('.rg-tab[data-on]'))?.focus();
     }
   }
 

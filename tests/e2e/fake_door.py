@@ -73,7 +73,9 @@ def make_run(i: int, status: RunStatus, **more: Any) -> Run:
         "status": status,
         "primary": "val_loss",
         "params": {"lr": lr, "seed": i % 5, "batch_size": 128},
-        "interpreter": Interpreter(path="/home/ada/.venvs/torch/bin/python", kind="venv", name="torch", version="3.11.7"),
+        "interpreter": Interpreter(
+            path="/home/ada/.venvs/torch/bin/python", kind="venv", name="torch", version="3.11.7"
+        ),
     }
     if status is not RunStatus.QUEUED and status is not RunStatus.READY:
         fields |= {"started_at": started, "launched_at": started - 1, "executor_handle": "ragent:3"}
@@ -92,11 +94,17 @@ def make_run(i: int, status: RunStatus, **more: Any) -> Run:
         fields |= {
             "exit_code": 1,
             "reason": Reason(
-                "exit_code", "It ended with exit code 1.", "RuntimeError: shape '[128, 10]' is invalid for input of size 640"
+                "exit_code",
+                "It ended with exit code 1.",
+                "RuntimeError: shape '[128, 10]' is invalid for input of size 640",
             ),
         }
     if status is RunStatus.STOPPED:
-        fields |= {"signal": 2, "stop_by": "user", "reason": Reason("stop", "Stopped by user; it ended within its grace.")}
+        fields |= {
+            "signal": 2,
+            "stop_by": "user",
+            "reason": Reason("stop", "Stopped by user; it ended within its grace."),
+        }
     run = Run(**(fields | more))
     if status in (RunStatus.RUNNING, RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.STOPPING):
         end = loss(run, 2000)
@@ -383,7 +391,11 @@ class Routes(web.RequestHandler):
                         x=query("x", "step"),  # type: ignore[arg-type]
                         series=[
                             door.series(
-                                run, name, query("x", "step"), int(query("points", "600")), cursors[i] if cursors else None
+                                run,
+                                name,
+                                query("x", "step"),
+                                int(query("points", "600")),
+                                cursors[i] if cursors else None,
                             )
                             for i, (run, name) in enumerate(pairs)
                         ],
@@ -400,7 +412,11 @@ class Routes(web.RequestHandler):
             case ["runs"]:
                 asked = msgspec.convert(body, CreateRun)
                 run = make_run(
-                    len(door.runs), RunStatus.QUEUED, name=asked.name or "run", command=asked.command, created_at=time.time()
+                    len(door.runs),
+                    RunStatus.QUEUED,
+                    name=asked.name or "run",
+                    command=asked.command,
+                    created_at=time.time(),
                 )
                 door.runs[run.id] = run
                 self.say(run, 201)
@@ -460,13 +476,24 @@ def a_day(n: int) -> Door:
     """A believable project of n runs: some live, one failed, a sweep, an alert."""
     if n == 0:
         return Door()
-    turns = [RunStatus.RUNNING, RunStatus.FINISHED, RunStatus.FINISHED, RunStatus.FAILED, RunStatus.FINISHED, RunStatus.STOPPED]
+    turns = [
+        RunStatus.RUNNING,
+        RunStatus.FINISHED,
+        RunStatus.FINISHED,
+        RunStatus.FAILED,
+        RunStatus.FINISHED,
+        RunStatus.STOPPED,
+    ]
     runs = [make_run(0, RunStatus.RUNNING)]
     for i in range(1, n):
-        status = RunStatus.RUNNING if i < 3 else RunStatus.QUEUED if i == 3 else turns[i % 6] if i < 12 else turns[1 + i % 5]
+        status = (
+            RunStatus.RUNNING if i < 3 else RunStatus.QUEUED if i == 3 else turns[i % 6] if i < 12 else turns[1 + i % 5]
+        )
         more: dict[str, Any] = {}
         if i == 2:
-            more["name"] = "a-run-with-a-name-that-somebody-made-from-every-flag-lr=0.001-wd=0.05-warmup=2000-cosine-bf16"
+            more["name"] = (
+                "a-run-with-a-name-that-somebody-made-from-every-flag-lr=0.001-wd=0.05-warmup=2000-cosine-bf16"
+            )
         if 6 <= i < 18:
             more |= {"sweep_id": "swp_00000001", "trial": i - 6}
         runs.append(make_run(i, status, **more))
@@ -506,7 +533,13 @@ def a_day(n: int) -> Door:
         )
         alerts.append(
             make_alert(
-                2, runs[4], Severity.WARNING, status=AlertStatus.RESOLVED, choice="stop", answered_by="user", answered_at=NOW
+                2,
+                runs[4],
+                Severity.WARNING,
+                status=AlertStatus.RESOLVED,
+                choice="stop",
+                answered_by="user",
+                answered_at=NOW,
             )
         )
     door = Door(runs, alerts, sweeps)

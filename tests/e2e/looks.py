@@ -17,7 +17,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fake_door import a_day  # noqa: E402
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-ARGS = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+ARGS = [
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 SIZES = {"280": (280, 720), "400": (400, 800), "900": (900, 720), "1400": (1400, 860), "phone": (390, 844)}
 
 
@@ -65,7 +71,10 @@ def take(folder: Path, wanted: list[str]) -> None:
             width, height = SIZES[size]
             with a_day(n) as door:
                 context = browser.new_context(
-                    viewport={"width": width, "height": height}, has_touch=size == "phone", is_mobile=size == "phone", **scheme
+                    viewport={"width": width, "height": height},
+                    has_touch=size == "phone",
+                    is_mobile=size == "phone",
+                    **scheme,
                 )
                 page = context.new_page()
                 page.goto(f"{door.url}/ragent")

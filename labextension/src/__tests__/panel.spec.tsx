@@ -46,7 +46,7 @@ describe('the panel', () => {
       aRun(`run_${i}`, { created_at: i })
     );
     const { project } = await shown(new Played(runs));
-    const grid = screen.getByRole('grid', { name: 'Runs' });
+    const grid = screen.getByRole('treegrid', { name: 'Runs' });
     expect(grid.getAttribute('aria-rowcount')).toBe('3000');
     expect(within(grid).getAllByRole('row').length).toBeLessThan(60);
     project.release();
@@ -59,7 +59,7 @@ describe('the panel', () => {
         aRun('run_a', { created_at: 1 })
       ])
     );
-    const grid = screen.getByRole('grid');
+    const grid = screen.getByRole('treegrid');
     const activeRow = () =>
       document.getElementById(grid.getAttribute('aria-activedescendant')!);
     expect(activeRow()?.textContent).toContain('run_b');
@@ -69,8 +69,8 @@ describe('the panel', () => {
     expect(screen.getByRole('heading', { name: 'run_a' })).toBeTruthy();
     expect(document.activeElement?.textContent).toBe('run_a');
     fireEvent.keyDown(document.activeElement!, { key: 'Escape' });
-    expect(screen.getByRole('grid')).toBe(document.activeElement);
-    fireEvent.keyDown(screen.getByRole('grid'), { key: '/' });
+    expect(screen.getByRole('treegrid')).toBe(document.activeElement);
+    fireEvent.keyDown(screen.getByRole('treegrid'), { key: '/' });
     expect(document.activeElement).toBe(screen.getByRole('searchbox'));
     project.release();
   });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { wholeRun } from '../api';
 import { colourIndex } from '../models/colours';
 import { asRequest, BLANK } from '../models/panel';
-import { listRows, type ListWish } from '../models/rows';
+import { apart, listRows, type ListWish } from '../models/rows';
 import { aRun } from './fakes';
 
 const wish: ListWish = {
@@ -92,6 +92,26 @@ describe('the list', () => {
       'run_b',
       'run_c',
       'run_d'
+    ]);
+  });
+});
+
+describe('a trial', () => {
+  it('is named by what sets it apart', () => {
+    const trials = [
+      wholeRun(aRun('run_1', { params: { lr: 0.1, seed: 1, size: 8 } })),
+      wholeRun(aRun('run_2', { params: { lr: 0.2, seed: 1, size: 8 } })),
+      wholeRun(
+        aRun('run_3', { params: { lr: 0.2, seed: 2, size: 8 }, alias: 'mine' })
+      )
+    ];
+    expect(trials.map(apart(trials))).toEqual([
+      'lr 0.1 · seed 1',
+      'lr 0.2 · seed 1',
+      'mine'
+    ]);
+    expect(trials.slice(0, 1).map(apart(trials.slice(0, 1)))).toEqual([
+      'run_1'
     ]);
   });
 });

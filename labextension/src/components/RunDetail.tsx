@@ -139,7 +139,7 @@ function Detail({ run }: { run: Run }): JSX.Element {
           {runName(run)}
         </h2>
       </header>
-      <div className="rg-buttons">
+      <div className="rg-buttons rg-verbs">
         {verbs.map(verb => (
           <button
             key={verb.id}
@@ -147,9 +147,12 @@ function Detail({ run }: { run: Run }): JSX.Element {
             className="rg-button rg-quiet"
             disabled={busy}
             aria-pressed={verb.pressed}
+            aria-label={verb.label}
+            title={verb.label}
             onClick={verb.do}
           >
-            <Icon name={verb.icon} /> {verb.label}
+            <Icon name={verb.icon} />
+            <span className="rg-verb-word"> {verb.label}</span>
           </button>
         ))}
       </div>

@@ -303,7 +303,7 @@ function Lines({ rows }: { rows: ReturnType<typeof listRows> }): JSX.Element {
     <div
       ref={box}
       className="rg-lines"
-      role="grid"
+      role="treegrid"
       aria-label={trans.__('Runs')}
       aria-rowcount={rows.length}
       aria-activedescendant={

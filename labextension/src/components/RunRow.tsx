@@ -1,5 +1,6 @@
 import * as React from 'react';
-import { ago, duration, moment, number, runName } from '../format';
+import { duration, moment, number, runName } from '../format';
+import type { ApiError } from '../api';
 import { useHost } from '../hooks';
 import { ENDED } from '../models/project';
 import { keyValue, type ListRow } from '../models/rows';
@@ -33,7 +34,7 @@ export function trail(run: Run, now: number, trans: Trans): string {
           return trans.__('time limit');
       }
     }
-    return run.ended_at ? ago(run.ended_at, now, trans) : '';
+    return run.ended_at ? duration(now - run.ended_at) : '';
   }
   const { progress } = run;
   if (run.status === 'running') {
@@ -54,6 +55,39 @@ export function trail(run: Run, now: number, trans: Trans): string {
         : trans.__('ready');
 }
 
+/** Runs of one experiment differ at the end of their names: what does not fit is left out before it. */
+const KEPT = 8;
+
+function Ends({ text }: { text: string }): JSX.Element {
+  if (text.length <= KEPT + 6) {
+    return <>{text}</>;
+  }
+  return (
+    <>
+      <span>{text.slice(0, -KEPT)}</span>
+      <span>{text.slice(-KEPT)}</span>
+    </>
+  );
+}
+
+/** "ago" only where there is room for it. */
+function Trail({ run, now }: { run: Run; now: number }): JSX.Element {
+  const { trans } = useHost();
+  const text = trail(run, now, trans);
+  const past =
+    ENDED.has(run.status) &&
+    run.ended_at !== null &&
+    text === duration(now - run.ended_at);
+  return past ? (
+    <>
+      <span className="rg-roomy">{trans.__('%1 ago', text)}</span>
+      <span className="rg-tight">{text}</span>
+    </>
+  ) : (
+    <>{text}</>
+  );
+}
+
 export interface RowProps {
   row: ListRow;
   /** Unique in the document: two panels may show the same run. */
@@ -69,11 +103,11 @@ export interface RowProps {
 }
 
 function RunLine(
-  props: RowProps & { run: Run; inSweep: boolean }
+  props: RowProps & { run: Run; label: string | null; near: boolean }
 ): JSX.Element {
   const { trans } = useHost();
-  const { run, active, charted, now } = props;
-  const { verbs, busy, error } = useVerbs(run, charted);
+  const { run, active, near, charted, now } = props;
+  const [error, setError] = React.useState<ApiError | null>(null);
   const fraction =
     run.status === 'running' ? (run.progress?.fraction ?? null) : null;
   const value = number(keyValue(run));
@@ -84,7 +118,7 @@ function RunLine(
       <span className="rg-cell rg-cell-name" role="gridcell">
         <Glyph status={run.status} />
         <span className="rg-name" title={`${runName(run)}\n${run.command}`}>
-          {runName(run)}
+          <Ends text={props.label ?? runName(run)} />
         </span>
       </span>
       <span
@@ -104,7 +138,7 @@ function RunLine(
               (run.ended_at ? moment(run.ended_at) : undefined))
         }
       >
-        {error ? trans.__('refused') : trail(run, now, trans)}
+        {error ? trans.__('refused') : <Trail run={run} now={now} />}
         {fraction !== null && (
           <span className="rg-bar" aria-hidden="true">
             <span style={{ width: `${fraction * 100}%` }} />
@@ -112,23 +146,47 @@ function RunLine(
         )}
       </span>
       <span className="rg-cell rg-cell-verbs" role="gridcell">
-        {verbs
-          .filter(verb => verb.near)
-          .map(verb => (
-            <IconButton
-              key={verb.id}
-              icon={verb.icon}
-              label={`${verb.label}: ${runName(run)}`}
-              pressed={verb.pressed}
-              disabled={busy}
-              tabIndex={active ? 0 : -1}
-              onClick={event => {
-                event.stopPropagation();
-                verb.do();
-              }}
-            />
-          ))}
+        {(near || active) && (
+          <Verbs
+            run={run}
+            charted={charted}
+            reached={active}
+            onError={setError}
+          />
+        )}
       </span>
+    </>
+  );
+}
+
+/** What can be done with the run of this line. Only where the pointer or the keyboard is: a scroll makes many lines. */
+function Verbs(props: {
+  run: Run;
+  charted: string[];
+  reached: boolean;
+  onError: (error: ApiError | null) => void;
+}): JSX.Element {
+  const { run, charted, reached, onError } = props;
+  const { verbs, busy, error } = useVerbs(run, charted);
+  React.useEffect(() => onError(error), [error, onError]);
+  return (
+    <>
+      {verbs
+        .filter(verb => verb.near)
+        .map(verb => (
+          <IconButton
+            key={verb.id}
+            icon={verb.icon}
+            label={`${verb.label}: ${runName(run)}`}
+            pressed={verb.pressed}
+            disabled={busy}
+            tabIndex={reached ? 0 : -1}
+            onClick={event => {
+              event.stopPropagation();
+              verb.do();
+            }}
+          />
+        ))}
     </>
   );
 }
@@ -166,18 +224,26 @@ function SweepLine({ row }: { row: ListRow & { kind: 'sweep' } }): JSX.Element {
 /** One line of the list. Placed by `top`, since only the lines in sight exist. */
 export const RunRow = React.memo(function RunRow(props: RowProps): JSX.Element {
   const { row, index, active, opened, top, onPick } = props;
+  const [near, setNear] = React.useState(false);
   const kind =
-    row.kind === 'sweep' ? 'rg-row-sweep' : row.inSweep ? 'rg-row-trial' : '';
+    row.kind === 'sweep'
+      ? 'rg-row-sweep'
+      : row.label !== null
+        ? 'rg-row-trial'
+        : '';
   return (
     <div
       role="row"
       id={props.id}
+      aria-level={row.kind === 'run' && row.label !== null ? 2 : 1}
       aria-rowindex={index + 1}
       aria-selected={opened}
       aria-expanded={row.kind === 'sweep' ? !row.folded : undefined}
       className={`rg-row ${kind}${active ? ' rg-active' : ''}${opened ? ' rg-opened' : ''}`}
       style={{ transform: `translateY(${top}px)` }}
       onClick={() => onPick(index, true)}
+      onPointerEnter={() => setNear(true)}
+      onPointerLeave={() => setNear(false)}
     >
       {props.swatch && (
         <span
@@ -187,7 +253,7 @@ export const RunRow = React.memo(function RunRow(props: RowProps): JSX.Element {
         />
       )}
       {row.kind === 'run' ? (
-        <RunLine {...props} run={row.run} inSweep={row.inSweep} />
+        <RunLine {...props} run={row.run} label={row.label} near={near} />
       ) : (
         <SweepLine row={row} />
       )}

@@ -110,10 +110,10 @@ function Best(props: {
       )}
       onClick={() => panel.openRun(props.run)}
     >
-      <span className="rg-fixed">
-        {trans.__('best %1 %2', props.metric, number(props.value))}
-      </span>
-      <span className="rg-name">&nbsp;({name})</span>
+      <span className="rg-roomy">{trans.__('best')}&nbsp;</span>
+      <span className="rg-name">{props.metric}</span>
+      <span className="rg-fixed">&nbsp;{number(props.value)}</span>
+      <span className="rg-name rg-roomiest">&nbsp;({name})</span>
     </button>
   );
 }

@@ -4,7 +4,8 @@ import type { PanelState, Show } from './panel';
 import { LIVE } from './project';
 
 export type ListRow =
-  | { kind: 'run'; key: string; run: Run; inSweep: boolean }
+  /** label: for a trial, what sets it apart from its sisters. */
+  | { kind: 'run'; key: string; run: Run; label: string | null }
   | {
       kind: 'sweep';
       key: string;
@@ -67,6 +68,28 @@ function byValue(a: Run, b: Run): number {
     : (x as number) - (y as number);
 }
 
+const short = (value: unknown) =>
+  typeof value === 'string' ? value : JSON.stringify(value);
+
+/** Of each run, the parameters that are not alike in all of them: "lr 0.1 · seed 3". Its name where nothing differs. */
+export function apart(runs: readonly Run[]): (run: Run) => string {
+  const seen = new Map<string, Set<string>>();
+  for (const run of runs) {
+    for (const [name, value] of Object.entries(run.params)) {
+      const values = seen.get(name) ?? new Set();
+      seen.set(name, values.add(short(value)));
+    }
+  }
+  const names = [...seen].filter(([, values]) => values.size > 1);
+  return run =>
+    run.alias ||
+    names
+      .filter(([name]) => name in run.params)
+      .map(([name]) => `${name} ${short(run.params[name])}`)
+      .join(' · ') ||
+    run.name;
+}
+
 export type ListWish = Pick<
   PanelState,
   'filter' | 'show' | 'sort' | 'grouped' | 'folded'
@@ -101,7 +124,7 @@ export function listRows(
   for (const run of kept) {
     const id = wish.grouped ? run.sweep_id : null;
     if (!id) {
-      rows.push({ kind: 'run', key: run.id, run, inSweep: false });
+      rows.push({ kind: 'run', key: run.id, run, label: null });
       continue;
     }
     const group = groups.get(id);
@@ -123,14 +146,19 @@ export function listRows(
   if (!groups.size) {
     return rows;
   }
-  return rows.flatMap(row =>
-    row.kind === 'sweep' && !row.folded
-      ? [
-          row,
-          ...row.runs.map(
-            run => ({ kind: 'run', key: run.id, run, inSweep: true }) as ListRow
-          )
-        ]
-      : [row]
-  );
+  return rows.flatMap(row => {
+    if (row.kind !== 'sweep' || row.folded) {
+      return [row];
+    }
+    const label = apart(row.runs);
+    return [
+      row,
+      ...row.runs.map<ListRow>(run => ({
+        kind: 'run',
+        key: run.id,
+        run,
+        label: label(run)
+      }))
+    ];
+  });
 }
