@@ -87,7 +87,7 @@ def wish(context: Context) -> CreateSweep:
     wanted = sweep_of(data)
     cwd = context.workdir / Path(wanted.cwd).expanduser() if wanted.cwd else context.workdir
     python = python_of(wanted.python, context.workdir)
-    caller = {"caller_python": caller_python(), "caller_env": dict(os.environ)}
+    caller: dict[str, Any] = {"caller_python": caller_python(), "caller_env": dict(os.environ)}
     return msgspec.structs.replace(wanted, cwd=str(cwd.resolve()), python=python, **caller)
 
 

@@ -150,7 +150,7 @@ class RagentMagics(Magics):
             kind, command = "notebook", path
         options.setdefault("cwd", os.getcwd())
         client = Client()
-        caller = {"caller_python": sys.executable, "caller_env": dict(os.environ)}
+        caller: dict[str, Any] = {"caller_python": sys.executable, "caller_env": dict(os.environ)}
         body = CreateRun(command=command, kind=kind, **caller, **options)
         return RunView(client, client.create_run(body))
 

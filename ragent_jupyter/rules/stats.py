@@ -60,7 +60,7 @@ def log_roughness(values: Sequence[float]) -> float:
         return 0.0
     logs = [math.log(value) for value in values]
     bends = [abs(a - 2.0 * b + c) for a, b, c in zip(logs, logs[1:], logs[2:], strict=False)]
-    return 1.4826 * median(bends) / 6.0**0.5
+    return 1.4826 * median(bends) / math.sqrt(6.0)
 
 
 def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
