@@ -59,12 +59,12 @@ def rows(engine: FakeEngine, run: str) -> list[dict[str, Any]]:
 
 
 def test_the_first_row_opens_a_run_and_the_others_join_it(engine: FakeEngine, created: list[Any], monkeypatch):
-    monkeypatch.setenv("JPY_SESSION_NAME", "/work/nb/training.ipynb")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/srv/nb/training.ipynb")
     _log.log({"loss": 1.0}, step=0)
     _log.log({"loss": 0.5}, step=1)
     (body,) = created
     assert body["kind"] == "interactive" and body["pid"] == os.getpid()
-    assert body["command"] == "/work/nb/training.ipynb" and body["name"] == "training"
+    assert body["command"] == "/srv/nb/training.ipynb" and body["name"] == "training"
     assert body["cwd"] == str(engine.project) and body["caller_python"] == sys.executable
     assert [(row["loss"], row["step"]) for row in rows(engine, "run_i1")] == [(1.0, 0), (0.5, 1)]
     assert _interactive.current_run() == "run_i1"

@@ -24,7 +24,8 @@ from ragent_jupyter.runfiles.spec import AttachSpec, SidecarSpec, StopSpec
 from tests.support.run_folders import make_run, order, read_claim, read_exit, read_facts
 from tests.support.wait import wait_until
 
-OLDEST = shutil.which("/root/.pyenv/versions/3.8.18/bin/python") or shutil.which("python3.8")
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+OLDEST = next(map(str, PYENV.glob("versions/3.8.*/bin/python")), None) or shutil.which("python3.8")
 linux = pytest.mark.skipif(not proc.LINUX, reason="looks into /proc")
 
 RUN = f"run_{os.getpid()}"
