@@ -53,6 +53,7 @@ def _number(value: float | None) -> float | None:
 def plotly_json(spec: FigureSpec) -> dict[str, Any]:
     """The figure as plotly's JSON: {"data": traces, "layout": …}."""
     order = [c.run for c in spec.curves]
+    floor = min((v for c in spec.curves for v in map(_number, [*c.y, *c.low]) if v is not None), default=0.0)
     traces: list[dict[str, Any]] = []
     for curve in spec.curves:
         colour = colour_of(curve.run, order)
@@ -72,7 +73,7 @@ def plotly_json(spec: FigureSpec) -> dict[str, Any]:
         )
         for marks, symbol, what in ((curve.nonfinite, "x", "NaN or Inf"), (curve.flags, "triangle-down", "alert")):
             if marks:
-                traces.append(_marks(curve, marks, symbol, what, colour))
+                traces.append(_marks(curve, marks, symbol, what, colour, floor))
     layout = {
         "title": {"text": spec.title},
         "xaxis": {"title": {"text": spec.x_title}},
@@ -107,10 +108,9 @@ def _band(curve: Curve, colour: str) -> dict[str, Any]:
     }
 
 
-def _marks(curve: Curve, xs: Sequence[float], symbol: str, what: str, colour: str) -> dict[str, Any]:
-    # On the axis for what has no height, at the last finite value for the rest.
+def _marks(curve: Curve, xs: Sequence[float], symbol: str, what: str, colour: str, floor: float) -> dict[str, Any]:
+    """Marks on a curve: what has no height stands at the bottom of the figure, an alert on the last finite value."""
     finite = [(x, v) for x, v in zip(curve.x, curve.y, strict=True) if _number(v) is not None]
-    floor = min((v for _, v in finite if v is not None), default=0.0)
 
     def height(x: float) -> float:
         before = [v for at, v in finite if at <= x and v is not None]

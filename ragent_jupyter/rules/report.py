@@ -262,16 +262,23 @@ def _trials(data: ReportData, runs: list[Run], judged: Mapping[str, Series], bes
 
 
 def _figures(data: ReportData, runs: list[Run], best: str | None) -> list[FigureSpec]:
-    names = {r.id: _shown(r) for r in runs}
+    names = {r.id: _labelled(r) for r in runs}
+    places = {r.id: i for i, r in enumerate(runs)}
     metrics = list(dict.fromkeys([data.primary, *[s.name for s in data.series]]))
     figures = []
     for metric in metrics:
-        shown = [s for s in data.series if s.name == metric and s.run in names]
-        curves = sorted((_curve(s, names[s.run], best, data.alerts) for s in shown), key=lambda c: c.name)
+        shown = sorted((s for s in data.series if s.name == metric and s.run in names), key=lambda s: places[s.run])
+        curves = [_curve(s, names[s.run], best, data.alerts) for s in shown]
         values = [v for c in curves for v in c.y if v is not None]
         log = bool(values) and min(values) > 0 and max(values) / min(values) > 100
         figures.append(FigureSpec(title=metric, x_title="step", y_title=metric, curves=curves, log_y=log))
     return figures
+
+
+def _labelled(run: Run) -> str:
+    """A run with its setting, as a legend names it."""
+    setting = ", ".join(f"{k} {number(v) if isinstance(v, float) else v}" for k, v in run.params.items())
+    return f"{_shown(run)} · {setting}" if setting and len(setting) <= 40 else _shown(run)
 
 
 def _curve(series: Series, name: str, best: str | None, alerts: list[Alert]) -> Curve:
