@@ -95,7 +95,7 @@ stage_unit() {
   return $bad
 }
 
-stage_contracts() { pytest -n 2 --dist loadfile tests/contracts tests/integration --junitxml="$LOGS/contracts.xml"; }
+stage_contracts() { pytest -n 2 --dist loadfile tests/contracts tests/integration tests/logs --junitxml="$LOGS/contracts.xml"; }
 
 stage_browser() { pytest tests/e2e --junitxml="$LOGS/browser.xml"; }
 
@@ -104,7 +104,12 @@ stage_notebooks() { pytest tests/notebooks --junitxml="$LOGS/notebooks.xml"; }
 # As a newcomer: a fresh clone, a clean environment, no Node and no tmux to be found.
 stage_quickstart() { pytest tests/fresh tests/e2e_cli --junitxml="$LOGS/quickstart.xml"; }
 
-stage_soak() { python -m tests.soak --rounds "${RAGENT_SOAK_ROUNDS:-20}" --json; }
+stage_soak() {
+  local bad=0
+  pytest tests/soak --junitxml="$LOGS/soak.xml" || bad=1
+  python -m tests.soak --rounds "${RAGENT_SOAK_ROUNDS:-20}" --json || bad=1
+  return $bad
+}
 
 stage_bench() { python -m tests.benchmarks --short && python -m tests.benchmarks.detection --short; }
 

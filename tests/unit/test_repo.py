@@ -1,4 +1,4 @@
-"""Rules of the repository that no compiler checks: what is tracked, how long it is, and that names and numbers agree."""
+"""Rules of the repository that no compiler checks: what is tracked, how long it is, and that names agree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOP = {
 }  # fmt: skip
 LONGEST = 500
 LONG = {
-    "ragent_jupyter/runfiles/wrapper.py": "one file by contract: it is run by path, by any Python, with nothing beside it",
+    "ragent_jupyter/runfiles/wrapper.py": "one file: any Python runs it by its path, with nothing beside it",
     "labextension/src/wire.ts": "written by make_wire.py",
     "tests/unit/runfiles/test_wrapper.py": "one program, one file of its tests",
     "tests/unit/cli/test_verbs.py": "every verb, against one stand-in for the engine",
