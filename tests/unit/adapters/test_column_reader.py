@@ -173,6 +173,20 @@ def test_many_nans_are_counted_all_and_listed_a_thousand(tmp_path: Path) -> None
     assert series.x[-1] == 49_999
 
 
+@pytest.mark.parametrize("points", [1, 3, 10, 40, 100, 150])
+@pytest.mark.parametrize("shift", [0, 17])
+def test_a_block_of_nothing_but_nan_hides_nothing_of_its_neighbours(tmp_path: Path, points: int, shift: int) -> None:
+    values = np.random.default_rng(2).random(10_000)
+    for at in range(shift, 10_000, 192):
+        values[at : at + 100] = math.nan
+    values[5000:7000] = -math.inf
+    write(tmp_path, values)
+    everything = [(float(step), value) for step, value in enumerate(values.tolist())]
+    check_series(read(tmp_path, points=points), everything, points)
+    # A window that begins and ends within such a block counts no NaN of the block's other part.
+    check_series(read(tmp_path, points=points, from_=50, to=9700), everything[50:9701], points)
+
+
 def test_all_points_on_request(tmp_path: Path) -> None:
     values = [0.5, math.nan, 0.25]
     write(tmp_path, values)
