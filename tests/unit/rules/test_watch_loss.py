@@ -224,3 +224,18 @@ def test_a_spike_is_told_also_where_the_loss_stands_beside_each_evaluation() -> 
 
     _, raised = watch(Watch(), Points(source="m", rows=[row(step) for step in range(120)], at=1.0))
     assert [(r.rule, r.metric, r.severity, r.evidence.step) for r in raised] == [("spike", "loss", Severity.INFO, 60)]
+
+
+def test_a_loss_that_stays_nan_is_told_once_and_one_that_breaks_again_is_told_again() -> None:
+    state = Watch(limits=Limits(cooldown_s=100.0))
+    raised = hear(state, rows("loss", [2.0, *[NAN] * 300, *wavy(2.0, 10), NAN]))
+    assert [r.evidence.step for r in raised] == [1, 311]
+
+
+def test_rows_without_a_step_are_counted_for_each_source() -> None:
+    def unnumbered(values: list[float]) -> list[Row]:
+        return [Row(None, 1000.0 + n, {"loss": value}, n) for n, value in enumerate(values)]
+
+    state = Watch()
+    hear(state, unnumbered([2.0] * 7), source="a")
+    assert [r.evidence.step for r in hear(state, unnumbered([NAN]), source="a")] == [7]

@@ -146,13 +146,17 @@ def test_memory_that_rises_steadily_to_its_limit_is_told_before_it_gets_there() 
     assert raised[0].evidence.value is not None and 0.5 < float(raised[0].evidence.value) < 0.9
 
 
-def test_memory_that_is_high_but_level_or_fills_a_cache_once_is_not() -> None:
-    level = [System(at=30.0 * n, values={"rss_bytes": 90e9, "mem_limit_bytes": 100e9}) for n in range(60)]
-    cache = [
-        System(at=30.0 * n, values={"rss_bytes": min(85e9, 50e9 + n * 5e9), "mem_limit_bytes": 100e9})
-        for n in range(60)
+@pytest.mark.parametrize(
+    "gigabytes",
+    [[90.0] * 60, [min(85.0, 50.0 + 5.0 * n) for n in range(60)], [min(80.0, 50.0 + 1.5 * n) for n in range(40)]],
+    ids=["level", "a cache that fills at once", "a cache that fills slowly"],
+)
+def test_memory_that_is_high_or_fills_a_cache_once_is_not(gigabytes: list[float]) -> None:
+    samples = [
+        System(at=30.0 * n, values={"rss_bytes": used * 1e9, "mem_limit_bytes": 100e9})
+        for n, used in enumerate(gigabytes)
     ]
-    assert say(Watch(), *level) == say(Watch(), *cache) == []
+    assert say(Watch(), *samples[10:]) == []
 
 
 def test_memory_that_will_not_reach_its_limit_before_the_run_ends_is_not() -> None:
