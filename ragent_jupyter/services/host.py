@@ -46,7 +46,7 @@ log = logging.getLogger("ragent.engine")
 
 LOOK_S = 0.2
 PULSE_S = 2.0  # how often processes are looked at; files are looked at each time
-NEVER_CLAIMED_S = 15.0  # a launch without a claim for so long is looked into
+NEVER_CLAIMED_S = 5.0  # a launch without a claim for so long is looked into
 
 
 class Witness(Protocol):
@@ -127,7 +127,8 @@ class Host:
                 folder,
                 Tail(folder / "wrapper.jsonl", offsets.get(f"{run.id}/wrapper", 0)),
                 Tail(folder / "facts.jsonl", offsets.get(f"{run.id}/facts", 0)),
-                launched_mono=self.shell.clock.mono(),
+                # One that an earlier engine had handed over is looked into at once: it has had its time.
+                launched_mono=self.shell.clock.mono() - (NEVER_CLAIMED_S if run.executor_handle else 0.0),
             )
             self.watched[run.id] = seen
         return seen
