@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,10 @@ from ragent_jupyter.domain.metrics import Series
 from ragent_jupyter.domain.run import Run, RunStatus
 
 from . import job
+
+# Seconds from an acknowledged stop to the end of a job that obeys at once: it is delivered through deaths of all kinds,
+# at worst by the engine's look at a run whose wrapper is dead.
+STOP_S = 10.0
 
 
 @dataclass
@@ -57,8 +60,10 @@ class Wishes:
 
     names: set[str] = field(default_factory=set)
     stopped: set[str] = field(default_factory=set)  # runs whose stop was asked for, acknowledged or not
+    promised: dict[str, float] = field(default_factory=dict)  # runs whose stop was acknowledged, and when
     answered: dict[str, str] = field(default_factory=dict)  # alert -> choice, acknowledged
     sweeps: set[str] = field(default_factory=set)
+    stopped_sweeps: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -157,6 +162,8 @@ def _judge_run(verdict: Verdict, run: Run, books: Books, exit: dict[str, Any], k
             lost("its job was killed")
         if not books.starts and not stop_asked:
             lost("its job never started")
+        if books.ended_at > wishes.promised.get(run.id, math.inf) + STOP_S:
+            lost("its stop was acknowledged long before its end")
         well = run.status is RunStatus.FINISHED
         if well != (exit.get("exit_code") == 0) and run.status is not RunStatus.STOPPED:
             lost("that is not what its exit code says")
@@ -225,7 +232,12 @@ def _judge_alerts(
         alert = by_id.get(alert_id)
         if alert is None or alert.choice != choice:
             verdict.blame("lost_alerts", f"{alert_id} was answered {choice}, it says {alert and alert.choice}")
-        elif choice.startswith("retry") and retries[alert.run_id] != 1:
+            continue
+        if choice.startswith(("stop", "retry")):
+            late = books[alert.run_id].ended_at - (alert.answered_at or 0.0)
+            if late > STOP_S:
+                verdict.blame("lost_runs", f"{alert.run_id} was to be stopped by {alert_id}, it went on for {late} s")
+        if choice.startswith("retry") and retries[alert.run_id] != 1:
             what = "duplicated_runs" if retries[alert.run_id] else "lost_runs"
             verdict.blame(what, f"{alert.run_id} was to be retried once, and was {retries[alert.run_id]} times")
 
@@ -245,7 +257,7 @@ def _judge_sweeps(verdict: Verdict, client: Client, runs: dict[str, Run], wishes
         for trial in sweep.trials:
             if len(trial.run_ids) > 1:
                 verdict.blame("duplicated_runs", f"trial {trial.index} of {name} has {trial.run_ids}")
-            if not trial.run_ids and not unlucky:
+            if not trial.run_ids and not unlucky and name not in wishes.stopped_sweeps:
                 verdict.blame("lost_runs", f"trial {trial.index} of {name} never ran ({sweep.reason!r})")
     extra = [run.id for run in runs.values() if run.sweep_id and run.name.split(" #")[0] not in wishes.sweeps]
     if extra:
@@ -261,7 +273,3 @@ def judge_events(verdict: Verdict, heard: list[int], newest: int) -> None:
         twice = sorted(seq for seq, times in Counter(heard).items() if times > 1)
         words = f"{len(missing)} of {newest} missing {missing[:5]}, {len(twice)} twice {twice[:5]}"
         verdict.blame("lost_events", words, max(1, len(missing) + len(twice)))
-
-
-def alive(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")

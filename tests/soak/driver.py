@@ -67,6 +67,8 @@ class Soak:
         words = [sys.executable, str(JOB), str(self.world.truth)]
         if r.random() < 0.15:
             words += ["--rows", str(r.randint(2000, 8000)), "--burst", "200", "--pace", "0.02"]
+        elif r.random() < 0.1:
+            words += ["--rows", "600", "--pace", "0.035"]
         else:
             words += ["--rows", str(r.randint(5, 80)), "--pace", str(round(r.uniform(0.005, 0.04), 3))]
         if r.random() < 0.25:
@@ -94,11 +96,25 @@ class Soak:
     def sweep(self) -> None:
         self.count += 1
         name = f"sweep-{self.count}"
-        command = f"{sys.executable} {JOB} {self.world.truth} --pace 0.02"
+        command = f"{sys.executable} {JOB} {self.world.truth} --pace 0.05"
         space = SearchSpace(parameters={"rows": Values([10, 20, 30]), "lr": Values([0.01, 0.02])})
         body = CreateSweep(command=command, space=space, name=name, parallel=2, request_id=f"request-{name}")
         self.world.ask(lambda client: client.create_sweep(body))
         self.wishes.sweeps.add(name)
+
+    def stop_sweep(self) -> None:
+        running = [s for s in self.world.ask(lambda client: client.sweeps()) if not s.status.terminal]
+        if not running:
+            return
+        sweep = self.random.choice(running)
+        self.wishes.stopped_sweeps.add(sweep.name)
+        try:
+            self.world.ask(lambda client: client.stop_sweep(sweep.id))
+        except WrongMoment:
+            return  # it had ended
+        at = time.time()
+        for run in self.world.ask(lambda client: client.all_runs(sweep=sweep.id)):
+            self.wishes.promised[run.id] = at
 
     def stop_one(self) -> None:
         live = self.world.ask(lambda client: client.runs(status=["running", "queued", "launching"], limit=50)).runs
@@ -111,6 +127,7 @@ class Soak:
             self.world.ask(lambda client: client.stop(run.id, now=self.random.random() < 0.3))
         except WrongMoment:
             return  # it had ended
+        self.wishes.promised[run.id] = time.time()
 
     def answer_one(self) -> None:
         pending = self.world.ask(lambda client: client.alerts(status="pending")).alerts
@@ -168,8 +185,10 @@ class Soak:
         status = self.world.ask(lambda client: client.status())
         if status.live + status.queued < MAX_LIVE:
             acts += [self.launch] * r.randint(1, 2)
-            if r.random() < 0.08:
+            if r.random() < 0.1:
                 acts.append(self.sweep)
+            if r.random() < 0.05:
+                acts.append(self.stop_sweep)
         if r.random() < 0.25:
             acts.append(self.stop_one)
         if r.random() < 0.5:
@@ -182,6 +201,8 @@ class Soak:
             self._guarded(lambda: self.kill_inside(r.choice(sorted(POINTS))))
         else:
             kinds = r.sample(KINDS, k=len(KINDS))
+            if r.random() < 0.5:  # they are always there: let others come first
+                kinds.sort(key=lambda kind: kind in ("engine", "jupyter"))
             times = r.choice([1, 1, 1, 2, 5])
             for kind in kinds:
                 times -= self.kill_one(kind)

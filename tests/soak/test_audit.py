@@ -154,6 +154,8 @@ CASES: dict[str, tuple[str, Any]] = {
     "an answer forgotten": ("lost_alerts", lambda w: w.wishes.answered.update(alt_1="ignore")),
     "a retry forgotten": ("lost_runs", lambda w: _retry(w, 0)),
     "a retry made twice": ("duplicated_runs", lambda w: _retry(w, 2)),
+    "a stop that came too late": ("lost_runs", lambda w: w.wishes.promised.update(run_1=-5.0)),
+    "an answer that stopped nothing": ("lost_runs", lambda w: _retry(w, 1, answered_at=-5.0)),
     "a sweep forgotten": ("lost_runs", lambda w: w.wishes.sweeps.add("s")),
     "a trial never run": ("lost_runs", lambda w: _sweep(w, [])),
     "a trial run twice": ("duplicated_runs", lambda w: _sweep(w, ["run_1", "run_2"])),
@@ -172,8 +174,8 @@ def _cut(world: MadeUp) -> None:
     world.change_series("run_1", x=series.x[:-1], last=series.last[:-1])
 
 
-def _retry(world: MadeUp, times: int) -> None:
-    world.alerts_ = [msgspec.structs.replace(world.alerts_[0], choice="retry_lower_lr")]
+def _retry(world: MadeUp, times: int, answered_at: float = 9.0) -> None:
+    world.alerts_ = [msgspec.structs.replace(world.alerts_[0], choice="retry_lower_lr", answered_at=answered_at)]
     world.wishes.answered["alt_1"] = "retry_lower_lr"
     for number in range(times):
         world.add(f"run_r{number}", f"retry {number}", None)

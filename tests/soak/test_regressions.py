@@ -10,7 +10,8 @@ import pytest
 
 from ragent_jupyter.client import Client
 from ragent_jupyter.domain.run import Run, RunStatus
-from ragent_jupyter.domain.wire import CreateRun
+from ragent_jupyter.domain.sweep import SearchSpace, SweepStatus, Values
+from ragent_jupyter.domain.wire import CreateRun, CreateSweep
 
 from .audit import audit
 from .driver import JOB, Soak
@@ -70,5 +71,36 @@ def test_a_run_that_is_stopped_before_its_wrapper_claimed_it_ends(soak: Soak, ex
     soak.wishes.stopped.add(run.id)
     soak.world.ask(lambda client: client.stop(run.id))
     ended = wait(soak, run, settled)
+    assert ended.status is RunStatus.STOPPED
+    assert details(soak) == []
+
+
+def test_a_sweep_whose_creation_was_cut_short_is_started_when_it_is_asked_for_again(soak: Soak) -> None:
+    """Created and started are two commits; the door repeats its request after the engine died between them."""
+    space = SearchSpace(parameters={"rows": Values([3, 4])})
+    command = f"{sys.executable} {JOB} {soak.world.truth}"
+    body = CreateSweep(command=command, space=space, name="s", parallel=2, smoke=False, request_id="request-s")
+    with soak.world.kill_at("store.after_commit", 1) as marker:
+        soak.world.ask(lambda client: client.create_sweep(body))
+        assert marker.exists()
+    soak.wishes.sweeps.add("s")
+    soak.wait_until(lambda client: client.sweeps()[0].status.terminal, 30.0)
+    [sweep] = soak.world.ask(lambda client: client.sweeps())
+    assert sweep.status is SweepStatus.FINISHED
+    assert details(soak) == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_an_answer_that_stops_a_run_stops_it_whenever_the_engine_dies(soak: Soak, number: int) -> None:
+    """The answer and the stop that it asks for are two commits."""
+    run = launch(soak, "a", "--rows", "3000", "--pace", "0.02", "--nan-at", "5")
+    soak.wait_until(lambda client: bool(client.alerts(status="pending").alerts), 30.0)
+    [alert] = [a for a in soak.world.ask(lambda client: client.alerts(status="pending")).alerts if a.run_id == run.id]
+    for engine in soak.world.find("engine"):
+        soak.world.kill(engine, "engine")
+    with soak.world.kill_at("store.before_commit", number):
+        soak.world.ask(lambda client: client.respond(alert.id, "stop"))
+        soak.wishes.answered[alert.id] = "stop"
+        ended = wait(soak, run, settled, 30.0)
     assert ended.status is RunStatus.STOPPED
     assert details(soak) == []
