@@ -44,10 +44,10 @@ class Summary:
             metric["count"] += count
             metric["last"] = spell(column[-1])
             metric["step"] = steps[-1]
-            values = column.tolist()
+            values = column if isinstance(column, tuple) else tuple(column)
             total = sum(values)
             if total - total != 0.0:  # some are not finite (or their sum overflowed, which costs only time)
-                values = [v for v in values if math.isfinite(v)]
+                values = tuple(v for v in values if math.isfinite(v))
                 metric["nonfinite"] = metric.get("nonfinite", 0) + count - len(values)
                 if not values:
                     continue

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
-import sys
 import time
 from types import FrameType
 
@@ -151,7 +151,7 @@ class Sidecar:
             wrote = self.witness.settle()
         except DiskRefused as error:
             if not self._trouble:
-                print(f"ragent_sidecar: {error}", file=sys.stderr, flush=True)
+                say(str(error))
             self._trouble = str(error)
             return False
         self._trouble = ""
@@ -264,6 +264,12 @@ def _wake_on_signals(stop: object) -> int:
     return reader
 
 
+def say(text: str) -> None:
+    """A line for sidecar.log, if it can be written: it may lie on the very disk that is full."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"ragent_sidecar: {text}\n".encode("utf-8", "replace"))
+
+
 def run(run_dir: str) -> int:
     """Watch one run; the process's exit status."""
     try:
@@ -271,6 +277,6 @@ def run(run_dir: str) -> int:
     except Held:
         return 0  # another sidecar watches it already
     except (OSError, msgspec.DecodeError, RagentError) as error:
-        print(f"ragent_sidecar: {run_dir} cannot be watched: {error}", file=sys.stderr, flush=True)
+        say(f"{run_dir} cannot be watched: {error}")
         return 1
     return sidecar.run()

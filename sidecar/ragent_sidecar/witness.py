@@ -30,6 +30,7 @@ from .feed import Feed, Owners
 from .live import Summary
 
 SNAPSHOT_EVERY_S = 5.0
+_TOLD = "_told"  # beside the sources in each commit: how many points of the training's own there are
 READ_LIMIT = 1 << 20  # bytes of each source a tick: bounds memory and the time to a stop
 
 
@@ -86,6 +87,7 @@ class Witness:
         self._orders = Tail(os.path.join(run_dir, "orders.jsonl"), snapshot.orders)
         self._proofs: dict[str, str] = {}
         self._dropped: dict[str, dict[str, Any]] = {}
+        self._origins: dict[str, dict[str, Any]] = {}
         self._derive_again(snapshot)
         if not fresh and away > 10.0:
             self.slept(away, tell=False)
@@ -114,11 +116,11 @@ class Witness:
         for id, committed in self.columns.sources.items():
             if not isinstance(committed, dict) or "format" not in committed or committed.get("dropped"):
                 continue
+            origin = committed.get("origin", {})
             if snapshot.sources.get(id) == committed:
-                self._add(make_source(committed["format"], committed["path"], id, committed), "")
+                self._add(make_source(committed["format"], committed["path"], id, committed), "", origin)
                 continue
-            state = snapshot.sources.get(id)
-            source = make_source(committed["format"], committed["path"], id, state)
+            source = make_source(committed["format"], committed["path"], id, snapshot.sources.get(id, origin))
             self.owners.know(source)
             try:
                 while not source.reached(committed):
@@ -130,7 +132,10 @@ class Witness:
             except OSError:
                 pass  # as above; the loop will show it as health when it reads on
             source.close()
-            self._add(make_source(committed["format"], committed["path"], id, committed), "")
+            self._add(make_source(committed["format"], committed["path"], id, committed), "", origin)
+        told = self.columns.sources.get(_TOLD)
+        if isinstance(told, dict):
+            self.points = int(told["points"])
         self.feed.committed({id: self._state_of(source) for id, source in self.feed.sources.items()})
 
     # -- sources --------------------------------------------------------------------------------------------------
@@ -139,15 +144,18 @@ class Witness:
         if source.id not in self.feed.sources:
             self._add(source, proof)
 
-    def _add(self, source: Source, proof: str) -> None:
+    def _add(self, source: Source, proof: str, origin: dict[str, Any] | None = None) -> None:
+        # Where its reading began (rows from before the launch, a prefix): needed if its rows must be derived again.
+        self._origins[source.id] = source.state() if origin is None else origin
         self.feed.add(source)
         self.owners.know(source)
         if proof:
             self._proofs[source.id] = proof
 
-    @staticmethod
-    def _state_of(source: Source) -> dict[str, Any]:
-        return {"format": source.format, "path": source.path, **source.state()}
+    def _state_of(self, source: Source) -> dict[str, Any]:
+        state = {"format": source.format, "path": source.path, **source.state()}
+        origin = self._origins.get(source.id)
+        return {**state, "origin": origin} if origin else state
 
     def drop(self, id: str) -> None:
         """Read this no more, also after a restart: it is not this run's alone any longer."""
@@ -258,6 +266,7 @@ class Witness:
         states = {id: self._state_of(source) for id, source in self.feed.sources.items()}
         changed = self.feed.changed(states) | self._dropped
         if changed or self._dirty:
+            changed[_TOLD] = {"points": self.points}
             try:
                 self.columns.commit(changed)
             except ColumnsNotWritten as error:

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from itertools import accumulate
 from struct import Struct
 from struct import error as StructError
-from typing import Any, overload
+from typing import Any
 
 import msgspec
 
@@ -214,7 +214,7 @@ class MetricsJsonl:
             return None
         if not rows or len(rows) != data.count(b"\n"):
             return None
-        return self._block(shape, rows, LineOffsets(start, data, len(rows)), now)
+        return self._block(shape, rows, _line_offsets(data, start), now)
 
     def _slow(self, line: bytes, offset: int, now: float, out: BlockBuilder) -> _Shape | None:
         """One line by hand. Returns the shape that the next lines may share."""
@@ -272,7 +272,8 @@ class MetricsJsonl:
         return []
 
     def _block(self, shape: _Shape, rows: list[Any], offsets: Sequence[int], now: float) -> Block | None:
-        # Packing a tuple of floats is four times as fast as array("d", tuple), which converts one by one.
+        # Columns stay tuples: packing one is four times as fast as array("d", tuple), and its floats are there already
+        # for whoever looks for the smallest.
         count = len(rows)
         floats = Struct(f"{count}d").pack
         columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
@@ -287,34 +288,15 @@ class MetricsJsonl:
             except StructError:
                 return None
             self._steps.given(steps[-1], shape.names)
-        return Block(list(shape.names), steps, times, [array("d", floats(*columns[c])) for c in shape.columns], offsets)
+        return Block(list(shape.names), steps, times, [columns[c] for c in shape.columns], offsets)
 
 
-class LineOffsets(Sequence[int]):
-    """Where each line of a chunk begins, worked out when somebody asks: nobody does, unless a rule has something."""
-
-    def __init__(self, start: int, data: bytes, count: int) -> None:
-        self._start = start
-        self._data: bytes | None = data
-        self._count = count
-        self._offsets: list[int] = []
-
-    def _all(self) -> list[int]:
-        if self._data is not None:
-            ends = accumulate([len(line) + 1 for line in self._data.split(b"\n")], initial=self._start)
-            self._offsets = list(ends)[: self._count]
-            self._data = None
-        return self._offsets
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[int]: ...
-    def __getitem__(self, index: int | slice) -> int | list[int]:
-        return self._all()[index]
+def _line_offsets(data: bytes, start: int) -> list[int]:
+    """Where each line of a chunk begins."""
+    # splitlines with its ends is twice as fast as counting them in, but takes a lone "\r" for an end too.
+    if b"\r" in data:
+        return list(accumulate([len(line) + 1 for line in data.split(b"\n")], initial=start))[:-2]
+    return list(accumulate(map(len, data.splitlines(True)), initial=start))[:-1]
 
 
 def _failed_row(message: str, lines: list[bytes]) -> int:

@@ -21,15 +21,15 @@ RANKS = {"metrics_jsonl": 0, "tensorboard": 1, "hf_state": 2, "csv": 3, "pairs":
 class Block(Struct, frozen=True):
     """Rows that carry the same metrics, columnar: what a writer of columns wants.
 
-    names: (m,); steps: array('q') (n,); times: array('d') (n,) unix seconds; columns: m arrays('d') of shape (n,), in
-    the order of names; offsets: (n,) where each row begins in its source, in bytes (for a source without bytes of its
-    own: the row's number). NaN and infinities are floats.
+    names: (m,); steps: array('q') (n,); times: array('d') (n,) unix seconds; columns: m tuples of floats or
+    arrays('d') of shape (n,), in the order of names; offsets: (n,) where each row begins in its source, in bytes (for a
+    source without bytes of its own: the row's number). NaN and infinities are floats.
     """
 
     names: list[str]
     steps: array[int]
     times: array[float]
-    columns: list[array[float]]
+    columns: Sequence[Sequence[float]]
     offsets: Sequence[int]
 
     @property

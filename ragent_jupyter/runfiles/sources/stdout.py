@@ -7,7 +7,6 @@ Such laps are strung together here, or each epoch would look like a return to an
 from __future__ import annotations
 
 import re
-from itertools import islice
 from typing import Any
 
 from .protocol import Block, BlockBuilder, StepKeeper
@@ -15,7 +14,7 @@ from .styles import Parsed, clean, parse
 from .tail import ByteTail
 
 _SPLIT = re.compile(rb"[\r\n]")
-_KEEP_LINES = 2000  # a read; rules look at the text of a log, not at a flood of it
+_READ = 1 << 18  # bytes a read at most: every line becomes an object
 _MAX_NAMES = 500  # a log that "reports" more is printing something else
 
 Lap = tuple[int, int, int]  # base, newest count, its epoch (-1: none given)
@@ -50,7 +49,7 @@ class Laps:
 class Stdout:
     """The source for a job's output. Beside the Source protocol it keeps what the last read saw for other eyes:
 
-    lines: (offset, text) of lines that are no metrics, the newest 2,000 of a read (the rules look for OOM and such).
+    lines: (offset, text) of the lines of a read that are no metrics: the rules look for OOM and such in them.
     progress: (done, total, label) as the log told it last.
     """
 
@@ -85,7 +84,7 @@ class Stdout:
 
     def read(self, limit: int, now: float, *, final: bool = False, until: dict[str, Any] | None = None) -> list[Block]:
         generation = self._tail.generation
-        start, data = self._tail.read(min(limit, 1 << 20), final=final, until=until)
+        start, data = self._tail.read(min(limit, _READ), final=final, until=until)
         if self._tail.generation != generation:
             self._restore({})
         self.lines = []
@@ -97,8 +96,6 @@ class Stdout:
             if line:
                 self._line(line, offset, now, out)
             offset += len(line) + 1
-        if len(self.lines) > _KEEP_LINES:
-            self.lines = list(islice(self.lines, len(self.lines) - _KEEP_LINES, None))
         return out.done()
 
     def _line(self, line: bytes, offset: int, now: float, out: BlockBuilder) -> None:
