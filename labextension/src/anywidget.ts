@@ -62,24 +62,16 @@ const short = (value: number | null | undefined): string =>
       ? String(value)
       : Number(value.toPrecision(4)).toString();
 
-/** The newest value of a line; it may have none at the newest x, where several runs share one. */
-const latest = (
-  line: (number | null | undefined)[]
-): number | null | undefined => {
-  let at = line.length - 1;
-  while (at >= 0 && line[at] === undefined) {
-    at -= 1;
-  }
-  return line[at];
-};
-
 function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const height = () => Number(model.get('height') ?? 240);
   const xName = String(model.get('x_name') ?? 'step');
+  const subject = () => String(model.get('title') ?? '');
   let names: string[] = [];
   let data: (number | null | undefined)[][] = [[]];
   /** x of each value that is not finite: drawn as red ticks, never as a gap alone. */
   let bad: number[] = [];
+  let badFrom = Infinity;
+  let badTo = -Infinity;
   let batch = -1;
   let plot: uPlot | null = null;
   let timer: ReturnType<typeof setTimeout> | null = null;
@@ -113,8 +105,8 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
           x: {
             time: false,
             range: (_, min, max) => {
-              const low = Math.min(min ?? Infinity, ...bad.slice(0, 1));
-              const high = Math.max(max ?? -Infinity, ...bad.slice(-1));
+              const low = Math.min(min ?? Infinity, badFrom);
+              const high = Math.max(max ?? -Infinity, badTo);
               return Number.isFinite(low) && low < high
                 ? [low, high]
                 : [
@@ -175,13 +167,14 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const rows = data[0].length;
     el.dataset.points = String(rows);
     const last = names
-      .map((name, i) => `${name} ${short(latest(data[i + 1]))}`)
+      .map((name, i) => `${name} ${short(newest(data[i + 1]))}`)
       .join(' · ');
     const told = rows
       ? `${xName} ${short(data[0][rows - 1])} · ${last}${bad.length ? ` · NaN or ∞ × ${bad.length}` : ''}`
       : 'no data yet';
     words.textContent = told;
-    picture.setAttribute('aria-label', `Chart of ${names.join(', ')}: ${told}`);
+    const lines = [subject(), names.join(', ')].filter(Boolean).join(', ');
+    picture.setAttribute('aria-label', `Chart of ${lines}: ${told}`);
     if (plot) {
       plot.setData(data as uPlot.AlignedData);
     } else {
@@ -208,6 +201,8 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
           data[i].push(null);
           if (i > 0) {
             bad.push(x[row]);
+            badFrom = Math.min(badFrom, x[row]);
+            badTo = Math.max(badTo, x[row]);
           }
         }
       });
@@ -219,6 +214,8 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
       names = told.names ?? names;
       data = [[], ...names.map(() => [])];
       bad = [];
+      badFrom = Infinity;
+      badTo = -Infinity;
       batch = told.batch;
       if (!same) {
         plot?.destroy();

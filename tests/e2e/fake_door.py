@@ -166,6 +166,7 @@ class Door:
         self.seq = 10
         self.log: list[dict[str, Any]] = []
         self.sockets: set[Socket] = set()
+        self.sending: set[asyncio.Future[None]] = set()
         self.port = 0
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread: threading.Thread | None = None
@@ -469,7 +470,9 @@ class Socket(WebSocketHandler):
             except WebSocketClosedError:
                 self.door.sockets.discard(self)
 
-        asyncio.ensure_future(send())
+        sending = asyncio.ensure_future(send())
+        self.door.sending.add(sending)
+        sending.add_done_callback(self.door.sending.discard)
 
 
 def a_day(n: int) -> Door:

@@ -184,3 +184,17 @@ def test_no_serious_fault_for_people_who_read_with_machines(page: Page, fresh: L
             if v["impact"] in ("serious", "critical")
         ]
         assert bad == []
+
+
+def test_the_panel_lives_on_when_the_engine_is_killed(page: Page, fresh: Lab) -> None:
+    run = fresh.project.run(fresh.command(), name="outlives", primary="loss")
+    fresh.open(page)
+    line = row(page, "outlives")
+    expect(line.locator(".rg-is-running")).to_be_visible(timeout=20_000)
+    fresh.project.kill_engine()
+    # Nothing is asked for here but what the panel asks for by itself: it finds the engine that its door has started.
+    expect(panel(page).locator(".rg-notice, .rg-stale")).to_have_count(0, timeout=40_000)
+    line.hover()
+    line.get_by_role("button", name="Stop run").click()
+    expect(line.locator(".rg-is-stopped")).to_be_visible(timeout=40_000)
+    assert fresh.project.client.run(run.id).status.value == "stopped"

@@ -1,7 +1,7 @@
 import * as React from 'react';
 import { duration, moment, number, runName } from '../format';
 import type { ApiError } from '../api';
-import { useHost } from '../hooks';
+import { useDoing, useHost } from '../hooks';
 import { ENDED } from '../models/project';
 import { keyValue, type ListRow } from '../models/rows';
 import type { Run } from '../wire';
@@ -191,9 +191,15 @@ function Verbs(props: {
   );
 }
 
-function SweepLine({ row }: { row: ListRow & { kind: 'sweep' } }): JSX.Element {
-  const { trans } = useHost();
-  const { sweep, runs, folded } = row;
+function SweepLine(props: {
+  row: ListRow & { kind: 'sweep' };
+  near: boolean;
+  reached: boolean;
+}): JSX.Element {
+  const { project, panel, trans } = useHost();
+  const { busy, error, run: doing } = useDoing();
+  const { sweep, runs, folded } = props.row;
+  const name = sweep?.name || trans.__('sweep %1', props.row.id);
   const ended = runs.filter(run => ENDED.has(run.status)).length;
   const failed = runs.filter(run => run.status === 'failed').length;
   const all = sweep?.trials.length || runs.length;
@@ -202,21 +208,55 @@ function SweepLine({ row }: { row: ListRow & { kind: 'sweep' } }): JSX.Element {
       <span className="rg-cell rg-cell-name" role="gridcell">
         <Icon name={folded ? 'unfold' : 'fold'} />
         <span className="rg-name rg-strong" title={sweep?.command}>
-          {sweep?.name || trans.__('sweep %1', row.id)}
+          {name}
         </span>
       </span>
       <span className="rg-cell rg-cell-value rg-bad" role="gridcell">
         {failed ? trans._n('%1 failed', '%1 failed', failed) : ''}
       </span>
       <span className="rg-cell rg-cell-trail" role="gridcell">
-        {trans.__('%1 of %2', ended, all)}
+        {error ? (
+          <span className="rg-bad" title={`${error.problem} ${error.remedy}`}>
+            {trans.__('refused')}
+          </span>
+        ) : (
+          trans.__('%1 of %2', ended, all)
+        )}
         {sweep && !['finished', 'failed', 'stopped'].includes(sweep.status) && (
           <span className="rg-bar" aria-hidden="true">
             <span style={{ width: `${(100 * ended) / Math.max(1, all)}%` }} />
           </span>
         )}
       </span>
-      <span role="gridcell" className="rg-cell rg-cell-verbs" />
+      <span role="gridcell" className="rg-cell rg-cell-verbs">
+        {(props.near || props.reached) && (
+          <>
+            {sweep &&
+              (sweep.status === 'running' || sweep.status === 'ready') && (
+                <IconButton
+                  icon="stop"
+                  label={`${trans.__('Stop sweep')}: ${name}`}
+                  disabled={busy}
+                  tabIndex={props.reached ? 0 : -1}
+                  onClick={event => {
+                    event.stopPropagation();
+                    doing(() => project.api.stopSweep(sweep.id));
+                  }}
+                />
+              )}
+            <IconButton
+              icon="chart"
+              label={`${trans.__('Chart all trials')}: ${name}`}
+              tabIndex={props.reached ? 0 : -1}
+              onClick={event => {
+                event.stopPropagation();
+                panel.showTab('charts');
+                panel.set({ charted: runs.map(run => run.id) });
+              }}
+            />
+          </>
+        )}
+      </span>
     </>
   );
 }
@@ -255,7 +295,7 @@ export const RunRow = React.memo(function RunRow(props: RowProps): JSX.Element {
       {row.kind === 'run' ? (
         <RunLine {...props} run={row.run} label={row.label} near={near} />
       ) : (
-        <SweepLine row={row} />
+        <SweepLine row={row} near={near} reached={active} />
       )}
     </div>
   );
