@@ -62,7 +62,7 @@ def not_finite(state: Watch, spot: Spot, values: list[tuple[int, str, float]]) -
         return
     kind, name, value = fresh[0]
     metric = state.metrics[name]
-    names = {other for _, other, _ in values}
+    names = {other for _, other, _ in fresh}
     lost = any(m.bad and n not in names and _RANK.get(m.kind, 0) >= _RANK[kind] for n, m in state.metrics.items())
     severity = Severity.CRITICAL
     text = f"The {_PHRASES.get(kind, 'score')} {name!r} is {short(value)} after {metric.count} finite values"

@@ -49,6 +49,13 @@ def test_evaluations_that_are_nan_after_the_loss_was_are_told_as_info() -> None:
     assert short(hear(state, rows("eval_loss", [NAN], start=2))) == [("info", "non_finite", "eval_loss")]
 
 
+def test_a_second_loss_that_follows_in_the_same_row_as_the_known_one_is_told_as_info() -> None:
+    state = Watch()
+    hear(state, rows("loss", [2.0, NAN]))
+    both = [Row(2, 1002.0, {"loss": NAN, "train/ctc_loss": NAN})]
+    assert short(hear(state, both)) == [("info", "non_finite", "train/ctc_loss")]
+
+
 def test_a_gradient_norm_that_broke_first_does_not_quiet_the_loss() -> None:
     state = Watch()
     assert short(hear(state, rows("grad_norm", [1.0, INF]))) == [("critical", "non_finite", "grad_norm")]
