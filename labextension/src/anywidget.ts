@@ -62,6 +62,17 @@ const short = (value: number | null | undefined): string =>
       ? String(value)
       : Number(value.toPrecision(4)).toString();
 
+/** The newest value of a line; it may have none at the newest x, where several runs share one. */
+function newest(values: (number | null | undefined)[]): number | null {
+  for (let i = values.length - 1; i >= 0; i--) {
+    const value = values[i];
+    if (value !== undefined) {
+      return value;
+    }
+  }
+  return null;
+}
+
 function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const height = () => Number(model.get('height') ?? 240);
   const xName = String(model.get('x_name') ?? 'step');

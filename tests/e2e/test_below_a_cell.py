@@ -104,7 +104,8 @@ def test_logging_from_a_notebook_is_a_run_that_the_sidebar_shows(page: Page, fre
     run = until(lambda: next((r for r in client.all_runs() if r.kind == "interactive"), None), "the run is there")
     assert run.name == "watch" and run.kernel
     ended = fresh.project.wait(run.id)
-    assert ended.status.value == "finished" and ended.summary["loss"].count == 30
+    assert ended.status.value == "finished", ended
+    assert ended.summary["loss"].count == 30
     cells = fresh.project.folder / ".ragent" / "runs" / run.id / "cells.jsonl"
     assert "ragent.log" in json.loads(cells.read_text().splitlines()[0])["source"]
     page.evaluate("async () => { await jupyterapp.commands.execute('ragent:open') }")
