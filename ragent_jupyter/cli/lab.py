@@ -51,10 +51,10 @@ def serve(context: Context) -> int:
         extension = "--ServerApp.jpserver_extensions={'ragent_jupyter': True}"
         _become([*argv, *options, extension], project, "jupyter_server")
         return DONE
-    return _engine(context, project)
+    return _engine(context, project, ["--take-over"] if args.take_over else [])
 
 
-def _engine(context: Context, project: Path) -> int:
+def _engine(context: Context, project: Path, options: list[str]) -> int:
     from ragent_jupyter.client import engine_status
     from ragent_jupyter.client.start import engine_argv, engine_env
 
@@ -63,7 +63,7 @@ def _engine(context: Context, project: Path) -> int:
     except Unreachable:
         folder = ensure_ragent_dir(project)
         context.out.note(f"The engine of {project}. Ctrl-C stops it; runs go on without it.")
-        _become(engine_argv(project), folder, "ragent_jupyter.engine", engine_env())
+        _become([*engine_argv(project), *options], folder, "ragent_jupyter.engine", engine_env())
         return DONE
     raise WrongMoment(
         f"The engine of {project} is running already (pid {status.pid}).", "Stop it first: ragent serve --stop"

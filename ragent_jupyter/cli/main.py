@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     add = verb("serve", "lab:serve", "run this project's engine in the foreground, or stop it")
     add("--port", type=int, default=None, help="start a Jupyter server with ragent on this port instead")
     add("--stop", action="store_true", help="stop the engine; runs are not affected")
+    add(
+        "--take-over", action="store_true", help="take the project from an engine on another host that is gone for good"
+    )
     verb("status", "status:status", "what is running, what is best, what needs you")
     verb("doctor", "doctor:doctor", "check that everything ragent needs is in place")
 

@@ -33,7 +33,7 @@ from ragent_jupyter.domain.events import TOPICS
 from ragent_jupyter.domain.ports import Executor, Gpus
 from ragent_jupyter.domain.wire import ErrorBody, ErrorReply
 from ragent_jupyter.runfiles import proc
-from ragent_jupyter.runfiles.project import ensure_ragent_dir, runs_dir, socket_path
+from ragent_jupyter.runfiles.project import ensure_ragent_dir, project_hash, runs_dir, socket_path
 from ragent_jupyter.services.alerts import AlertsDesk
 from ragent_jupyter.services.effects import Effects
 from ragent_jupyter.services.host import Host
@@ -98,6 +98,7 @@ class Engine:
         gpus: Gpus | None = None,
         database: str | None = None,
         clock: Clock | None = None,
+        take_over: bool = False,
     ) -> None:
         """Takes the lock, opens the store, loads the state. Raises AlreadyRunning, Held, CannotBeDone."""
         self.project = project.resolve()
@@ -108,7 +109,8 @@ class Engine:
         self.socket_path = socket_path(self.project)
         place = database or os.environ.get("DATABASE_URL") or os.fspath(folder / "ragent.db")
         try:
-            store = open_store(place)
+            # Several projects may share one PostgreSQL server: each has a schema of its own there.
+            store = open_store(place, namespace=f"ragent_{project_hash(self.project)}", take_over=take_over)
             self.shell = Shell(store, clock)
             self._owed = self.shell.load()
         except BaseException:
@@ -204,6 +206,9 @@ class Engine:
         while True:
             await asyncio.sleep(min(1.0, self.idle_s / 4))
             now = self.shell.clock.mono()
+            if isinstance(self.shell.problem, Held):
+                self.drain(self.shell.problem.problem)  # another engine has the database: nothing can be done here
+                return
             if self.busy:
                 self.touch()
             elif now - self._last_touch > self.idle_s:
@@ -282,6 +287,7 @@ def main(argv: list[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="ragent-engine", description="The engine of one project.")
     parser.add_argument("--project", required=True)
+    parser.add_argument("--take-over", action="store_true", help="the engine on another host is gone for good")
     parser.add_argument("--idle", type=float, default=float(os.environ.get("RAGENT_IDLE_S", IDLE_S)))
     args = parser.parse_args(argv)
     logging.basicConfig(
@@ -289,7 +295,7 @@ def main(argv: list[str] | None = None) -> int:
     )
 
     async def serve() -> None:
-        engine = Engine(Path(args.project), idle_s=args.idle)
+        engine = Engine(Path(args.project), idle_s=args.idle, take_over=args.take_over)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, engine.drain, f"signal {number.name}")
