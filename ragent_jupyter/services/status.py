@@ -117,12 +117,13 @@ class StatusDesk:
         checks = [Check(name="engine", ok=True, detail=f"ragent {__version__}, pid {os.getpid()}, {self.project}")]
         version = ".".join(map(str, sys.version_info[:3]))
         checks.append(Check(name="python", ok=sys.version_info >= (3, 10), detail=f"{version} at {sys.executable}"))
-        for name, executor in self.executors.items():
-            if name == "fake":
-                continue
-            ok, detail = executor.available()
-            remedy = "" if ok else "Runs start as plain processes until then."
-            checks.append(Check(name=f"executor {name}", ok=ok, detail=detail, remedy=remedy))
+        asked = {name: executor.available() for name, executor in self.executors.items() if name != "fake"}
+        served = any(ok for ok, _ in asked.values())
+        for name, (ok, detail) in asked.items():
+            # One that is missing is no fault while another stands in for it.
+            said = detail if ok or not served else f"{detail} Runs start as plain processes until then."
+            remedy = "" if ok or served else "No run can start before one of them is there."
+            checks.append(Check(name=f"executor {name}", ok=ok or served, detail=said, remedy=remedy))
         gpus = self.scheduler.gpus.list()
         names = ", ".join(sorted({str(g.get("name", "GPU")) for g in gpus}))
         checks.append(Check(name="gpus", ok=True, detail=f"{len(gpus)}: {names}" if gpus else "none found"))
