@@ -23,9 +23,9 @@ def eval_loss(state: Watch, spot: Spot, name: str, metric: Metric, value: float)
         metric.first = value
     if value < 0.0:
         metric.signed = True
-    partner, level = _training_level(state, name) if metric.kind == EVAL else ("", FAR)
     if value < metric.best:
-        metric.best, metric.best_step, metric.partner_at_best = value, spot.step, level
+        metric.best, metric.best_step = value, spot.step
+        metric.partner_at_best = _training_level(state, name)[1] if metric.kind == EVAL else FAR
         metric.hot = metric.over = 0
         if metric.told:
             recovered(state, spot, name, metric, value)
@@ -36,8 +36,8 @@ def eval_loss(state: Watch, spot: Spot, name: str, metric: Metric, value: float)
     metric.over = metric.over + 1 if value > limits.overfit_ratio * metric.best else 0
     if metric.hot >= limits.eval_hold and not metric.told & WORSE:
         _worse(state, spot, name, metric, value)
-    if metric.over >= limits.overfit_hold and level < 0.98 * metric.partner_at_best:
-        _overfit(state, spot, name, metric, value, partner, level)
+    if metric.over >= limits.overfit_hold and metric.kind == EVAL and not metric.told & (OVERFIT | WORSE):
+        _overfit(state, spot, name, metric, value)
     if metric.count > limits.stuck_evals and metric.best >= metric.first and not metric.told & STUCK:
         _stuck(state, spot, name, metric, value)
 
@@ -72,11 +72,12 @@ def _worse(state: Watch, spot: Spot, name: str, metric: Metric, value: float) ->
     offer(state, spot, "eval_worse", _loudness(state, name), title, text, evidence, lower_lr=True, siblings=True)
 
 
-def _overfit(
-    state: Watch, spot: Spot, name: str, metric: Metric, value: float, partner: str, level: float
-) -> None:  # fmt: skip
+def _overfit(state: Watch, spot: Spot, name: str, metric: Metric, value: float) -> None:
     limits = state.limits
-    if metric.told & (OVERFIT | WORSE) or any(m.bad and m.kind in (LOSS, EVAL) for m in state.metrics.values()):
+    partner, level = _training_level(state, name)
+    if not level < 0.98 * metric.partner_at_best:
+        return
+    if any(m.bad and m.kind in (LOSS, EVAL) for m in state.metrics.values()):
         return  # with weights that are not finite every further number is noise
     if state.evals_since_quality <= limits.overfit_hold or not _significant(state, metric, 0):
         return
