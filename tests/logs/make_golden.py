@@ -6,6 +6,7 @@ Later releases must open what stands there (test_log_compatibility); it is never
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import sys
 import tempfile
@@ -16,13 +17,14 @@ import msgspec
 
 from ragent_jupyter.adapters.store import open_store
 from ragent_jupyter.domain.alert import Alert, AlertStatus, Choice, Evidence, Severity
-from ragent_jupyter.domain.effects import Launch, Owed, SendAnswer, SendFinish, SendStop
-from ragent_jupyter.domain.events import Record
-from ragent_jupyter.domain.ports import RowPut, Store, Tx
+from ragent_jupyter.domain.effects import Launch, SendAnswer, SendFinish, SendStop
+from ragent_jupyter.domain.ports import Store
 from ragent_jupyter.domain.run import GitState, Interpreter, MetricSummary, Progress, Reason, Run, RunStatus
 from ragent_jupyter.domain.sweep import Range, SearchSpace, Sweep, SweepStatus, Trial, Values
+from ragent_jupyter.services.shell import Change, Shell
 
 NOW = 1_790_000_000.0
+REPORT = {"id": "rep_1", "path": "/p/r.ipynb", "title": "R", "sweep": "swp_1", "created_at": NOW, "findings": ["a"]}
 
 
 def runs() -> list[Run]:
@@ -77,6 +79,8 @@ def runs() -> list[Run]:
         colour="#ff0000",
         pid=12,
         kernel="python3",
+        settled=True,
+        request_id="request",
     )
     return [ready, full]
 
@@ -103,6 +107,7 @@ def sweep() -> Sweep:
         env={"A": "b"},
         goal="find it",
         started_at=NOW,
+        request_id="request",
     )
 
 
@@ -130,49 +135,23 @@ def alert() -> Alert:
     )
 
 
-def fill(store: Store) -> None:
-    """What a day's work leaves, in one transaction a thing."""
-
-    def commit(tx: Tx) -> None:
-        store.commit_now(tx)  # type: ignore[attr-defined]
-
-    def record(stream: str, topic: str, type_: str, data: Any) -> Record:
-        return Record(stream=stream, topic=topic, type=type_, data=data)
-
-    for one in runs():
-        puts = [
-            RowPut(kind="run", id=one.id, data=msgspec.json.encode(one), parent=one.sweep_id, status=one.status.value)
-        ]
-        commit(Tx(records=[record(one.id, "runs", "run_created", one)], puts=puts))
-    commit(Tx(records=[record("run_1", "runs", t, runs()[1]) for t in ("run_changed", "run_ended")]))
-    put = RowPut(kind="sweep", id="swp_1", data=msgspec.json.encode(sweep()), status="running", sort=NOW)
-    commit(
-        Tx(
-            records=[record("swp_1", "sweeps", f"sweep_{t}", sweep()) for t in ("created", "changed", "ended")],
-            puts=[put],
-        )
-    )
-    put = RowPut(kind="alert", id="alt_1", data=msgspec.json.encode(alert()), parent="run_1", status="resolved")
-    commit(Tx(records=[record("alt_1", "alerts", f"alert_{t}", alert()) for t in ("raised", "changed")], puts=[put]))
-    report = {"id": "rep_1", "path": "/p/r.ipynb", "title": "R", "sweep": "swp_1", "created_at": NOW, "findings": ["a"]}
-    put = RowPut(kind="report", id="rep_1", data=msgspec.json.encode(report), parent="swp_1")
-    commit(Tx(records=[record("rep_1", "reports", "report_created", report)], puts=[put]))
-    put = RowPut(kind="pref", id="parallel", data=b"3")
-    commit(Tx(records=[record("prefs", "prefs", "prefs_changed", {"parallel": 3})], puts=[put]))
-    owed = [
+async def fill(store: Store) -> None:
+    """What a day's work leaves, through the engine's own shell."""
+    shell = Shell(store)
+    for run in runs():
+        await shell.commit([Change("run_created", run)])
+    await shell.commit([Change("run_changed", runs()[1]), Change("run_ended", runs()[1])])
+    await shell.commit([Change(f"sweep_{what}", sweep()) for what in ("created", "changed", "ended")])
+    await shell.commit([Change(f"alert_{what}", alert()) for what in ("raised", "changed")])
+    await shell.commit([Change("report_created", REPORT)])
+    await shell.commit([Change("prefs_changed", {"id": "parallel", "value": 3})])
+    effects = [
         Launch(run_id="run_0"),
         SendStop(run_id="run_1", order_id="ord_1", by="user", now=True),
         SendAnswer(run_id="run_1", order_id="ord_2", alert_id="alt_1", choice="ignore", action="ignore"),
         SendFinish(run_id="run_1", order_id="ord_3"),
     ]
-    commit(
-        Tx(
-            owed=[
-                Owed(key=f"{n}:{effect.run_id}", stream=effect.run_id, effect=effect) for n, effect in enumerate(owed)
-            ],
-            offsets={"run_1/facts.jsonl": 4096, "run_1/wrapper.jsonl": 17},
-        )
-    )
+    await shell.commit([], effects, {"run_1/facts": 4096, "run_1/wrapper": 17})
 
 
 def picture(store: Store) -> list[dict[str, Any]]:
@@ -198,7 +177,7 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "ragent.db"
         store = open_store(path, lambda: NOW)
-        fill(store)
+        asyncio.run(fill(store))
         lines = picture(store)
         store.close()
         connection = sqlite3.connect(path)

@@ -15,8 +15,9 @@ from ragent_jupyter.domain.events import Record
 from ragent_jupyter.domain.ports import Tx
 from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.sweep import Sweep
+from ragent_jupyter.services.shell import Shell
 
-from .make_golden import alert, picture, runs, sweep
+from .make_golden import REPORT, alert, picture, runs, sweep
 
 RELEASES = sorted(Path(__file__).parent.glob("v*/ragent.sql"))
 TYPES: dict[str, Any] = {"run": Run, "sweep": Sweep, "alert": Alert}
@@ -47,12 +48,17 @@ def test_an_older_release_s_database_says_what_it_said_then(sql: Path, tmp_path:
 def test_an_older_release_s_objects_are_read_as_today_s(sql: Path, tmp_path: Path) -> None:
     _restore(sql, tmp_path / "ragent.db")
     store = open_store(tmp_path / "ragent.db")
-    for kind, type_ in TYPES.items():
-        objects = [msgspec.json.decode(data, type=type_) for data in store.load(kind)]
-        assert objects
-        if sql.parent.name == "v1":
-            assert objects == {"run": runs(), "sweep": [sweep()], "alert": [alert()]}[kind]
+    shell = Shell(store)
+    owed = shell.load()
+    if sql.parent.name == "v1":
+        assert list(shell.runs.values()) == runs()
+        assert list(shell.sweeps.values()) == [sweep()]
+        assert list(shell.alerts.values()) == [alert()]
+        assert shell.reports == {"rep_1": REPORT}
+        assert shell.prefs == {"parallel": 3}
+        assert shell.offsets == {"run_1/facts": 4096, "run_1/wrapper": 17}
+        keys = ["launch:run_0", "send_stop:run_1:ord_1", "send_answer:run_1:ord_2", "send_finish:run_1:ord_3"]
+        assert [one.key for one in owed] == keys
     for stored in store.read_log(0, ["runs", "sweeps", "alerts"], 1000):
         msgspec.json.decode(stored.data, type=TYPES[stored.type.split("_")[0]])
-    assert {type(owed.effect).__name__ for owed in store.owed()} >= {"Launch", "SendStop", "SendAnswer", "SendFinish"}
     store.close()
