@@ -19,8 +19,8 @@ class Limits(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     spike: times the median of the last 20.  noise: and that many robust log-standard-deviations of them.
     divergence, hold: median of 5 above that many times its best, for so many values.  eval_ratio, eval_hold: the same
-    for evaluations.  overfit_ratio, overfit_hold: while the training loss falls, and given_back, the least share lost of
-    all that was gained since the first evaluation.  eval_noise: for both, so many sigmas of the curve's own roughness.
+    for evaluations.  overfit_ratio, overfit_hold: while the training loss falls, and given_back, the least share lost
+    of all that was gained since the first evaluation.  eval_noise: for both, sigmas of the curve's own roughness.
     stuck_evals: evaluations that were all worse than the first.  cooldown_s: before a rule speaks about the same metric
     again.  stall_s: the least silence that counts.
     """
