@@ -741,6 +741,7 @@ class Wrapper:
         self.folder = folder
         self.run_id = os.path.basename(folder)
         self.term = False
+        self.finished_before = False
         self.wake = os.pipe()
         for fd in self.wake:
             os.set_blocking(fd, False)
@@ -796,7 +797,9 @@ class Wrapper:
     def stopped_before(self) -> dict[str, Any] | None:
         """The verdict of a run whose stop was there before its start."""
         for order in self.orders.read():
-            if order.get("type") in ("stop", "finish"):
+            if order.get("type") == "finish":
+                self.finished_before = True  # a short script was quicker than we: its rows are there to be read
+            elif order.get("type") == "stop":
                 self.facts.say("stop_seen", order_id=order["order_id"])
                 problem = "It was stopped before it had started."
                 return {"kind": "exited", "order_id": order["order_id"], "problem": problem}
@@ -806,7 +809,9 @@ class Wrapper:
         mode = self.spec.get("mode")
         if mode == "attach":
             attach = self.spec["attach"]
-            return Attached(attach["pid"], attach["start_time"])
+            attached = Attached(attach["pid"], attach["start_time"])
+            attached.finished = self.finished_before
+            return attached
         env["RAGENT_RUN_ID"] = self.run_id  # by this mark its processes are known, wherever they go
         self.screen.say("%s: %s" % (self.run_id, self.spec.get("command") or " ".join(self.spec["argv"])))
         kill_point("wrapper.spawn")

@@ -607,6 +607,18 @@ def test_an_attached_process_is_watched_and_never_killed(
         assert kernel.poll() is None
 
 
+def test_an_attached_process_that_was_done_before_us_has_its_rows_read(
+    start: Start, kernel: subprocess.Popen[bytes], tmp_path: Path, python: str
+) -> None:
+    attach = AttachSpec(pid=kernel.pid, start_time=proc.start_time(kernel.pid) or 0.0)
+    spec = make_run(tmp_path, [], f"run_{os.getpid()}early", mode="attach", attach=attach, sidecar=sidecar(GOOD))
+    order(spec.run_dir, "finish")
+    run = start([], python=python, spec=spec)
+    assert (run.verdict().kind, run.verdict().order_id) == ("finished", None)
+    assert run.process.wait(15) == 0
+    assert (run.dir / "all-read").exists()
+
+
 # --- the machine ----------------------------------------------------------------------------------------------------
 def test_a_terminal_that_takes_nothing_holds_nobody_up(start: Start) -> None:
     write = "import os\nfor i in range(200): os.write(1, b'x' * 10000)"
