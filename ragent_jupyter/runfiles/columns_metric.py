@@ -118,22 +118,25 @@ class MetricColumns:
         if batch.count < at:
             self.tail.extend(column)
             return
-        block: Sequence[float] = [*self.tail, *seen[:at]]
+        # All of them at once: a NaN, an infinity and what is beyond 2**1009 have a first byte of 0x7f or 0xff.
+        first_bytes = column.tobytes()[7::8]
+        finite = b"\x7f" not in first_bytes and b"\xff" not in first_bytes
         records = self.pyramid.pending
+        block: Sequence[float] = [*self.tail, *seen[:at]]
+        plain = finite and not self.tail
         while True:
-            low = min(block)
-            high = max(block)
-            total = sum(block)
-            if total - total == 0.0:  # all finite: any NaN or infinity would have spread to the sum
-                records += _PYRAMID.pack(low, high, block[-1], BLOCK, batch.steps[at - 1], batch.times[at - 1])
+            if plain or _all_finite(block):
+                low, high, last, count = min(block), max(block), block[-1], 64.0
             else:
-                records += _PYRAMID.pack(*_summary(block), batch.steps[at - 1], batch.times[at - 1])
+                low, high, last, count = _summary(block)
+            records += _PYRAMID.pack(low, high, last, count, batch.steps[at - 1], batch.times[at - 1])
             if at + BLOCK > batch.count:
                 break
             block = seen[at : at + BLOCK]
             if isinstance(block, array):
                 block = block.tolist()
             at += BLOCK
+            plain = finite
         self.tail = column[at:]
 
     def _mark_steps(self, steps: Iterable[int]) -> None:
@@ -154,6 +157,12 @@ class MetricColumns:
         self.pyramid.flush()
         self.extents.flush()
         self.marks.flush()
+
+
+def _all_finite(block: Sequence[float]) -> bool:
+    """Whether no value is a NaN or an infinity: it would have spread to the sum."""
+    total = sum(block)
+    return total - total == 0.0
 
 
 def _summary(block: Sequence[float]) -> tuple[float, float, float, float]:

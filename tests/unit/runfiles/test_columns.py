@@ -24,7 +24,7 @@ from ragent_jupyter.domain.metrics import Row
 from ragent_jupyter.runfiles import columns, columns_files, kill_points
 from ragent_jupyter.runfiles.columns import ColumnsNotWritten, ColumnWriter
 from ragent_jupyter.runfiles.columns_format import COMMITS, Committed, decode_commit
-from tests.support.metric_model import model_of, same
+from tests.support.metric_model import check_series, model_of, same
 
 
 def points(run: Path, name: str) -> list[tuple[float, float | None]] | None:
@@ -272,6 +272,9 @@ class WhateverHappens(RuleBasedStateMachine):
             wanted = [point.value if math.isfinite(point.value) else None for point in shown]
             assert all(map(same, series.last, wanted))
             assert series.total == len(model.points)
+            few = reader.series(str(self.run), "run", name, x="step", points=2)
+            assert few is not None
+            check_series(few, [(float(point.step), point.value) for point in shown], 2)
 
     def teardown(self) -> None:
         self.writer.close()
@@ -459,6 +462,16 @@ def test_metrics_may_come_and_go(tmp_path: Path) -> None:
     assert points(tmp_path, "loss") == [(step, step) for step in range(300)]
     assert points(tmp_path, "eval") == [(step, -step) for step in range(9, 300, 10)]
     assert points(tmp_path, "phase") == [(step, 1.0) for step in range(100, 200)]
+
+
+def test_a_nan_that_came_with_an_earlier_batch_is_still_in_the_block(tmp_path: Path) -> None:
+    with ColumnWriter(tmp_path / "metrics") as writer:
+        writer.append([Row(0, 0.0, {"loss": math.nan}), Row(1, 1.0, {"loss": -7.0})])
+        writer.append(rows(2, 400, loss=0.0))
+        writer.commit({})
+    series = ColumnReader().series(str(tmp_path), "run", "loss", x="step", points=2)
+    assert series is not None
+    assert (series.min[0], series.nonfinite, series.nonfinite_count) == (-7.0, [0.0], 1)
 
 
 def test_rows_without_a_step_are_counted_and_stand_where_the_training_is(tmp_path: Path) -> None:
