@@ -15,11 +15,13 @@ Nothing is imported until one of them is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ._version import __version__
 
+# Not typing's: this stands at the top of training code, and importing typing costs more than all the rest here.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._log import finish as finish
     from ._log import log as log
     from .kernel.surface import chart as chart

@@ -8,6 +8,9 @@ talks too fast, and a view that misses a number asks for everything again.
     kernel → view   {"kind": "all", "names": […], "n": rows, "batch": k}   one float64 buffer a column, x first
                     {"kind": "rows", "n": rows, "batch": k + 1}            the same, only the new rows
 
+A kernel that runs a cell answers no `ready` until the cell has ended, and then a training in the next cell would
+leave the chart empty. So `all` is told again, unasked, two seconds after news, as long as it is small.
+
 In a y column NaN and infinities are values that were logged so; ABSENT says that a line has no point at that x.
 """
 
@@ -17,7 +20,7 @@ import array
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ from ragent_jupyter.domain.errors import MissingPart
 STATIC = Path(__file__).resolve().parent.parent / "static"
 ABSENT = sys.float_info.max
 EVERY_S = 0.1
+AGAIN_S = 2.0
+SMALL = 256 * 1024  # bytes that may be told again without being asked for
 
 if not (STATIC / "anywidget.js").is_file():
     raise MissingPart(
@@ -43,6 +48,7 @@ class LiveChart(anywidget.AnyWidget):
 
     _esm = STATIC / "anywidget.js"
     _css = STATIC / "anywidget.css" if (STATIC / "anywidget.css").is_file() else ""
+    title = traitlets.Unicode("").tag(sync=True)  # what is drawn, for who cannot see it
     x_name = traitlets.Unicode("step").tag(sync=True)
     height = traitlets.Int(240).tag(sync=True)
 
@@ -55,6 +61,7 @@ class LiveChart(anywidget.AnyWidget):
         self._batch = 0
         self._told_at = -EVERY_S
         self._timer: threading.Timer | None = None
+        self._again: threading.Timer | None = None
         self._closed = False
         super().__init__(**traits)
         self.on_msg(self._from_view)
@@ -84,8 +91,9 @@ class LiveChart(anywidget.AnyWidget):
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            if self._timer is not None:
-                self._timer.cancel()
+            for timer in (self._timer, self._again):
+                if timer is not None:
+                    timer.cancel()
         super().close()
 
     @staticmethod
@@ -107,16 +115,27 @@ class LiveChart(anywidget.AnyWidget):
         if wait <= 0:
             self._tell()
             return
-        self._timer = threading.Timer(wait, self._later)
-        self._timer.daemon = True
-        self._timer.start()
+        self._timer = self._alarm(wait, self._later)
 
     def _later(self) -> None:
         with self._lock:
             self._timer = None
             self._tell()
 
-    def _tell(self) -> None:
+    def _once_more(self) -> None:
+        with self._lock:
+            self._again = None
+            self._whole = True
+            self._tell(again=True)
+
+    @staticmethod
+    def _alarm(seconds: float, ring: Callable[[], None]) -> threading.Timer:
+        timer = threading.Timer(seconds, ring)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def _tell(self, again: bool = False) -> None:
         if self._closed:
             return
         begin = 0 if self._whole else self._sent
@@ -131,3 +150,5 @@ class LiveChart(anywidget.AnyWidget):
         self._whole = False
         self._told_at = time.monotonic()
         self.send(message, buffers=[column[begin:].tobytes() for column in self._columns])
+        if not again and self._again is None and 8 * len(self._columns) * len(self._columns[0]) <= SMALL:
+            self._again = self._alarm(AGAIN_S, self._once_more)

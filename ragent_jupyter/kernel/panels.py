@@ -95,6 +95,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
     def _draw(self, shown: Sequence[Run]) -> None:
         metric = self._pick.value
         runs = [run for run in shown if metric in run.summary][:MOST_LINES] if metric else []
+        self.chart.title = str(metric or "")
         self._lines.choose(metric, [(run.id, w.title(run)) for run in runs])
         if not runs:
             if self.chart.points:

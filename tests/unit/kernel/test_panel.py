@@ -69,6 +69,21 @@ def test_points_that_come_fast_go_out_together_at_most_ten_times_a_second(sent: 
     chart.close()
 
 
+def test_a_view_that_a_busy_kernel_cannot_answer_is_told_everything_a_little_later(sent: Sent, monkeypatch):
+    monkeypatch.setattr(live_chart, "AGAIN_S", 0.2)
+    chart = LiveChart(["loss"])
+    chart.extend([0, 1], [3.0, 2.0])
+    wait_until(lambda: sent[-1][0]["kind"] == "all")
+    assert sent[-1] == ({"kind": "all", "names": ["loss"], "n": 2, "batch": 2}, [[0, 1], [3.0, 2.0]])
+    wait_until(lambda: chart._again is None)
+    assert len(sent) == 2  # once: a chart without news is silent
+    monkeypatch.setattr(live_chart, "SMALL", 16)
+    chart.extend([2], [1.0])
+    wait_until(lambda: len(sent) == 3)
+    assert chart._again is None  # large ones are told when they are asked for
+    chart.close()
+
+
 def test_columns_that_do_not_fit_are_refused_and_change_nothing(sent: Sent):
     chart = LiveChart(["a", "b"])
     with pytest.raises(ValueError, match="2 lines"):
@@ -82,11 +97,12 @@ def test_a_closed_chart_is_silent(sent: Sent):
     chart = LiveChart(["a"])
     chart.extend([1], [1.0])
     chart.extend([2], [1.0])  # waits for its tenth of a second
-    timer = chart._timer
+    timers = [chart._timer, chart._again]
     chart.close()
     chart.extend([3], [1.0])
-    assert timer is not None
-    timer.join(5)
+    for timer in timers:
+        assert timer is not None
+        timer.join(5)
     assert [message["n"] for message, _ in sent] == [1]
 
 
