@@ -95,6 +95,13 @@ def test_event_rows_of_another_kind_disturb_nothing(file: Path) -> None:
     assert [row.step for row in rows if "eval_loss" in row.values] == list(range(0, 100, 10))
 
 
+def test_a_key_that_comes_later_is_not_passed_over(file: Path) -> None:
+    lines = [f'{{"step": {i}, "loss": 1.5' + (', "acc": 0.5}' if i >= 50 else "}") for i in range(100)]
+    rows = read_text(file, "".join(line + "\n" for line in lines))
+    assert [row.step for row in rows if "acc" in row.values] == list(range(50, 100))
+    assert len(rows) == 100
+
+
 def test_rows_without_a_step_count_and_an_eval_row_stands_beside_its_step(file: Path) -> None:
     rows = read_text(file, '{"loss": 3}\n{"loss": 2}\n{"eval_loss": 9}\n{"loss": 1}\n')
     assert [(row.step, *row.values) for row in rows] == [(0, "loss"), (1, "loss"), (1, "eval_loss"), (2, "loss")]
