@@ -161,7 +161,8 @@ class Sqlite(Dialect):
         except (OSError, sqlite3.Error) as error:
             raise self.explain(error) from error
         url = URL.create("sqlite", database=str(self.path))
-        args = {"check_same_thread": False, "timeout": 5}
+        # A lock that is held for an engine's whole life is not worth a long wait.
+        args = {"check_same_thread": False, "timeout": 1 if self.one_connection else 5}
         self._writers = create_engine(url, poolclass=NullPool, connect_args=args)
         event.listen(self._writers, "connect", self._set_pragmas)
         # Not sqlite3's own implicit BEGIN: it starts a transaction late, and only before some statements.
