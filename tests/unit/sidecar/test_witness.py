@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ragent_sidecar.feed import Owners
 from ragent_sidecar.progress import Pace, progress, total_from
@@ -41,17 +41,31 @@ ACTIONS = st.lists(
         st.tuples(st.just("log"), st.integers(1, 30)),
         st.tuples(st.just("tear"), st.integers(1, 20)),
         st.tuples(st.just("say"), st.integers(1, 5)),
-        st.tuples(st.just("rotate"), st.just(0)),
-        st.tuples(st.sampled_from(["read", "settle", "snapshot", "crash"]), st.just(0)),
+        *(
+            st.tuples(st.just(action), st.just(0))
+            for action in ("rotate", "read", "settle", "read", "settle", "snapshot", "crash")
+        ),
     ),
-    max_size=40,
+    min_size=12,
+    max_size=50,
 )
+COMMITTED_BUT_NOT_SAVED = [
+    ("log", 3),
+    ("read", 0),
+    ("settle", 0),
+    ("snapshot", 0),
+    ("log", 40),
+    ("read", 0),
+    ("settle", 0),
+    ("crash", 0),
+]
 
 
 @settings(max_examples=120, deadline=None)
-@given(actions=ACTIONS)
+@example(actions=COMMITTED_BUT_NOT_SAVED, rotating=False)
+@given(actions=ACTIONS, rotating=st.booleans())
 def test_whatever_happens_each_row_is_there_once_and_each_alert_too(
-    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, int]]
+    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, int]], rotating: bool
 ) -> None:
     run = RunFolder(tmp_path_factory.mktemp("run"))
     witness = witness_of(run)
@@ -71,7 +85,7 @@ def test_whatever_happens_each_row_is_there_once_and_each_alert_too(
             for _ in range(amount):
                 run.say(f"step {said} | acc 0.5\n")
                 said += 1
-        elif action == "rotate" and not torn and (run.path / "metrics.jsonl").exists():
+        elif action == "rotate" and rotating and not torn and (run.path / "metrics.jsonl").exists():
             witness.read()  # a file that was written, rotated and never once committed leaves no trace to follow
             witness.settle()
             rotated += 1
