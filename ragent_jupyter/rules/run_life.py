@@ -193,7 +193,8 @@ def _fact(run: Run, fact: Fact) -> list[RunRecord]:
                 return []
             return [_changed(settled=True, summary=summary, progress=progress)]
         case Seen(health=health, unreachable_since=since):
-            if (run.health, run.unreachable_since) == (health, since) or run.status.terminal:
+            # A run that is over may still be found to be unwatched: what it wrote last was then not read.
+            if (run.health, run.unreachable_since) == (health, since) or run.settled:
                 return []
             return [_changed(health=health, unreachable_since=since)]
         case _ if run.status.terminal:
