@@ -9,7 +9,8 @@ from ragent_jupyter.domain.facts import Exit
 from ragent_jupyter.domain.run import Reason
 
 _MISSING = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '?([\w.]+)'?")
-_NOT_FOUND = re.compile(r"(?:sh|bash|dash|zsh)?:?(?: line)? ?\d*:? ?([^\s:]+): (?:command )?not found")
+# Only what cannot backtrack: a line may be 16 KiB of digits, and the engine reads it between two answers.
+_NOT_FOUND = re.compile(r"[^\s:]: (?:command )?not found")
 _OOM = re.compile(
     r"OutOfMemoryError|CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|\bMemoryError\b|Out of memory: Killed"
 )

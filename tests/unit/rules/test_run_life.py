@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -91,9 +92,7 @@ def test_a_queued_run_is_cancelled_without_an_order() -> None:
 
 def test_a_late_running_revives_nothing() -> None:
     run, _ = feed(running(), life.Ended(exited(0), WHY))
-    again, owed = feed(
-        run, life.Started(10.0, 99), life.Claimed(10.0), life.Ended(exited(5), WHY), life.Seen("unwatched")
-    )
+    again, owed = feed(run, life.Started(10.0, 99), life.Claimed(10.0), life.Ended(exited(5), WHY))
     assert (again, owed) == (run, [])
 
 
@@ -251,3 +250,18 @@ def test_failures_that_differ_only_in_numbers_are_alike_and_others_are_not() -> 
 
 def test_the_error_line_is_the_exception_not_the_noise_after_it() -> None:
     assert error_line("KeyError: 'lr'\nWandb: syncing\n") == "KeyError: 'lr'"
+
+
+@pytest.mark.parametrize("line", ["x" * 16384, "1" * 16384, "a.b" * 5000, "sh: " * 4000, "Error" * 3000, " " * 16384])
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_log_that_ends_in_one_long_line_is_explained_at_once(line: str, code: int) -> None:
+    began = time.perf_counter()
+    explain(exited(code), line)
+    assert time.perf_counter() - began < 1.0
+
+
+def test_a_run_that_is_over_is_still_said_to_be_unwatched() -> None:
+    over = Run(id="run_a", name="a", command="c", argv=["c"], cwd="/", created_at=0.0, status=RunStatus.FINISHED)
+    records, _ = life.decide(over, life.Seen(health="unwatched: exit code 1"))
+    assert life.evolve(over, records[0]).health == "unwatched: exit code 1"
+    assert not life.decide(msgspec.structs.replace(over, settled=True), life.Seen(health="late"))[0]
