@@ -163,7 +163,8 @@ class ByteTail:
         self._advance(file, start + cut)
         self.more = self.offset < size and not (at_end and not final)
         if self._skipping:
-            first = min(i for i in (lines.find(s) for s in self._separators) if i >= 0)
+            # The last piece of an over-long line may have no end at all: then nothing of it is left.
+            first = min((i for i in (lines.find(s) for s in self._separators) if i >= 0), default=len(lines))
             lines = lines[first + 1 :]
             start += first + 1
             self._skipping = False
