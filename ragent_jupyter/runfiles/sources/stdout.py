@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from .protocol import Block, BlockBuilder, StepKeeper
-from .styles import Parsed, clean, parse
+from .styles import MOST, Parsed, clean, parse
 from .tail import ByteTail
 
 _SPLIT = re.compile(rb"[\r\n]")
@@ -36,7 +36,7 @@ class Laps:
         epoch = -1 if epoch is None else epoch
         new_lap = n <= self.last if epoch > self.epoch >= 0 else epoch < 0 and n < self.last
         if self.last >= 0 and new_lap:
-            self.base += total if total and total >= self.last else self.last
+            self.base = min(self.base + (total if total and total >= self.last else self.last), 1000 * MOST)
         elif 0 <= epoch < self.epoch:  # the program itself went back
             self.base = 0
         self.last, self.epoch = n, epoch
@@ -108,10 +108,10 @@ class Stdout:
         if said is None:
             self.lines.append((offset, text))
             return
-        step, epoch = said.step, said.epoch
+        step, epoch = _count(said.step), _count(said.epoch)
         if said.style == "epoch":
             self._epoch = epoch
-        if said.progress:
+        if said.progress and max(said.progress) < MOST:
             self.progress = (*said.progress, said.style)
         if said.style == "keras":
             # Keras prints one full bar an epoch; its rows count epochs.
@@ -164,3 +164,7 @@ class Stdout:
 
     def close(self) -> None:
         self._tail.close()
+
+
+def _count(number: int | None) -> int | None:
+    return number if number is not None and abs(number) < MOST else None

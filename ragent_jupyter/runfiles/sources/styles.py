@@ -41,7 +41,7 @@ _INNER = re.compile(  # "[10/100]", "[640/60000 (1%)]" after an epoch
 _GAP = re.compile(r"\s*[,|;:\-–\t ]\s*")
 _BRACKETS = re.compile(r"\[\s*(?P<n>\d{1,12})\s*/\s*(?P<total>\d{1,12})\s*\]")
 _PAIR = re.compile(
-    rf"(?P<name>[A-Za-z][\w./@%-]*(?:[ _][A-Za-z][\w./@%-]*){{0,3}})\s*(?P<sep>[:=]|\s)\s*(?P<value>{_NUM})"
+    rf"(?P<name>[A-Za-z][\w./@%-]*(?: [A-Za-z][\w./@%-]*){{0,3}})\s*(?P<sep>[:=]|\s)\s*(?P<value>{_NUM})"
     rf"(?P<unit>{_UNITS}){_AFTER}(?=$|[\s,;|)\]}}])",
     re.IGNORECASE,
 )
@@ -78,6 +78,7 @@ _PREFIX = re.compile(
 )
 _DIGIT_OR_WORD = re.compile(r"[\d]|nan|inf", re.IGNORECASE)
 MAX_TEXT = 4096  # characters; what is longer is no report of progress
+MOST = 10**15  # what a step, an epoch or a total can be; more is another kind of number
 
 
 class Parsed(Struct, frozen=True):
@@ -232,7 +233,9 @@ def _tqdm(text: str) -> Parsed | None:
 
 def _count(number: str, unit: str) -> int | None:
     value = to_float(number)
-    return None if value is None else int(value * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[unit])
+    if value is None or value >= MOST:
+        return None
+    return int(value * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[unit])
 
 
 def _keras(text: str) -> Parsed | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,25 @@ def test_going_on_from_a_state_keeps_laps_bars_and_counts(log: Path) -> None:
         state = json.loads(json.dumps(source.state()))
         source.close()
     assert rows == whole
+
+
+def test_counts_beyond_any_step_are_no_steps(log: Path) -> None:
+    source, rows = read(
+        log,
+        "loss=0.1 step=1e30\n{'step': 1e300, 'loss': 0.2}\nEpoch " + "9" * 4000 + "/3\n"
+        "100%|##| " + "9" * 400 + "/2 [00:00<00:00, loss=0.3]\nloss=0.4 epoch=1e29\nloss=0.5 step=7\n",
+    )
+    assert [(row.step, row.values["loss"]) for row in rows][-1] == (7, 0.5)
+    assert len(rows) == 4 and len(json.dumps(source.state())) < 1000
+
+
+@pytest.mark.parametrize("tail", ["a_" * 2000, "a b " * 1000, "loss " * 800, "a=" * 2000, "1," * 2000, "loss=1 " * 580])
+def test_a_long_line_costs_no_more_than_it_is_long(tail: str) -> None:
+    began = time.perf_counter()
+    parse("step 1: " + tail)
+    assert time.perf_counter() - began < 1.0
+
+
+def test_a_last_line_longer_than_any_buffer_is_given_up(log: Path) -> None:
+    _, rows = read(log, "step 1 loss 0.5\n" + "x" * (5 << 20))
+    assert [row.step for row in rows] == [1]
