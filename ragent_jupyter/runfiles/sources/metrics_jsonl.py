@@ -34,6 +34,7 @@ _SHORT_RUN = 16  # a fast run of fewer rows than this did not pay for itself
 _SLOW_RUN = 64  # so many rows then go line by line before the fast path is tried again
 _MAX_SHAPES = 32
 _MAX_NAMES = 4096  # of one row; more is no row of metrics
+_MAX_DEPTH = 64  # of nested objects; what lies deeper is no metric
 
 
 def flatten(row: dict[str, Any], prefix: str = "", out: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -41,7 +42,8 @@ def flatten(row: dict[str, Any], prefix: str = "", out: dict[str, Any] | None = 
     out = {} if out is None else out
     for key, value in row.items():
         if isinstance(value, dict):
-            flatten(value, f"{prefix}{key}/", out)
+            if prefix.count("/") < _MAX_DEPTH:
+                flatten(value, f"{prefix}{key}/", out)
         else:
             out[f"{prefix}{key}"] = value
     return out
@@ -333,9 +335,15 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
         try:
             text = line.decode("utf-8", "replace")
             try:
-                row = json.loads(text)
+                row = json.loads(text, object_pairs_hook=_encodable)
             except ValueError:
-                row = json.loads(_BARE_WORD.sub(lambda m: m[1] + ("NaN" if m[2][0] in "nN" else "Infinity"), text))
+                text = _BARE_WORD.sub(lambda m: m[1] + ("NaN" if m[2][0] in "nN" else "Infinity"), text)
+                row = json.loads(text, object_pairs_hook=_encodable)
         except (ValueError, RecursionError):
             return None
     return row if isinstance(row, dict) else None
+
+
+def _encodable(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object with names that can be written again: half of a surrogate pair ("\\ud800") can not."""
+    return {name.encode("utf-8", "replace").decode(): value for name, value in pairs}

@@ -144,7 +144,7 @@ class StepKeeper:
     def given(self, step: int, names: Iterable[str]) -> int:
         """A row told its own step."""
         if step != self.step:
-            self.step = step
+            self.step = min(step, MAX_INT64 >> 1)  # rows without a step may follow: their count must fit as well
             self._names = set(names)
         else:
             self._names.update(names)

@@ -269,3 +269,20 @@ def test_however_it_is_cut_the_rows_are_those_of_a_line_by_line_reading(
         if not blocks and not source.more:
             break
     assert repr(whole) == repr(single) == repr(cut)
+
+
+def test_the_largest_step_may_be_followed_by_rows_without_one(file: Path) -> None:
+    largest = 2**63 - 1024  # that a float can spell
+    rows = read_text(file, f'{{"step": {largest}, "loss": 1}}\n' + '{"loss": 2}\n' * 2000)
+    assert rows[0].step == largest and len(rows) == 2001
+
+
+def test_half_a_surrogate_in_a_name_is_replaced(file: Path) -> None:
+    rows = read_text(file, '{"step": 1, "a\\ud800": 1}\n{"step": 2, "a\\ud800": 2}\n{"step": 3, "loss": 3}\n')
+    assert [row.values for row in rows] == [{"a?": 1.0}, {"a?": 2.0}, {"loss": 3.0}]
+
+
+def test_objects_nested_beyond_reason_are_passed_over(file: Path) -> None:
+    deep = '{"a": ' * 950 + "1" + "}" * 950
+    rows = read_text(file, deep + '\n{"step": 2, "loss": 3}\n')
+    assert [row.values for row in rows] == [{"loss": 3.0}]
