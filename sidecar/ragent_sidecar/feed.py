@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
 from ragent_jupyter.runfiles.sources.protocol import RANKS, Block, Source
 
-_SAME = re.compile(r"[^a-z0-9]+")
+_SAME = re.compile(r"[\W_]+")
 
 
 def same_name(name: str) -> str:
@@ -18,7 +19,7 @@ def same_name(name: str) -> str:
     >>> same_name("Train Loss") == same_name("train/loss")
     True
     """
-    return _SAME.sub("_", name.lower()).strip("_")
+    return _SAME.sub("_", name.lower()).strip("_") or name
 
 
 class Owners:
@@ -88,6 +89,7 @@ class Feed:
         self.sources: dict[str, Source] = {}
         self.health: dict[str, str] = {}
         self._committed: dict[str, dict[str, Any]] = {}
+        self._failed: set[str] = set()
 
     def add(self, source: Source) -> None:
         self.sources[source.id] = source
@@ -102,10 +104,18 @@ class Feed:
     def read(self, limit: int, now: float, *, final: bool = False) -> Iterator[tuple[Source, list[Block]]]:
         """What is new in each source, about `limit` bytes of each at most."""
         for source in list(self.sources.values()):
+            if source.id in self._failed:
+                continue
             try:
                 blocks = source.read(limit, now, final=final)
             except OSError as error:
                 self.health[source.id] = f"{source.id}: {error.strerror or error}"
+                continue
+            except Exception as error:
+                # No file may end the watch of a run, whatever it says. sidecar.log has the whole story.
+                traceback.print_exc()
+                self._failed.add(source.id)
+                self.health[source.id] = f"{source.id} cannot be read on: {type(error).__name__}: {error}"
                 continue
             self.health.pop(source.id, None)
             yield source, blocks
