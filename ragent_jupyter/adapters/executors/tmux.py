@@ -181,9 +181,11 @@ class TmuxExecutor:
             if reply.returncode == 0:
                 return list(reply.stdout)
             trouble = " ".join(reply.stderr)
-            if quiet and any(words in trouble for words in (*_START_AGAIN, "can't find")):
+            # A server that is killed while it answers leaves its client without a word.
+            gone = not trouble or any(words in trouble for words in _START_AGAIN)
+            if quiet and (gone or "can't find" in trouble):
                 return []
-            if not (start and any(words in trouble for words in _START_AGAIN)):
+            if not (start and gone):
                 break
             self._begin()
         problem = f"tmux refused {command}: {trouble}."
