@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ragent_jupyter.adapters.executors.tmux import TmuxExecutor
 from ragent_jupyter.client import Client
+from ragent_jupyter.domain.ports import LaunchSpec
 from ragent_jupyter.domain.run import Run, RunStatus
 from ragent_jupyter.domain.sweep import SearchSpace, SweepStatus, Values
 from ragent_jupyter.domain.wire import CreateRun, CreateSweep
+from ragent_jupyter.runfiles import proc
+from tests.support.wait import wait_until
 
 from .audit import audit
 from .driver import JOB, Soak
@@ -104,3 +109,27 @@ def test_an_answer_that_stops_a_run_stops_it_whenever_the_engine_dies(soak: Soak
         ended = wait(soak, run, settled, 30.0)
     assert ended.status is RunStatus.STOPPED
     assert details(soak) == []
+
+
+@pytest.mark.parametrize("command", ["list-panes", "new-window"])
+def test_a_tmux_server_that_is_killed_while_it_answers_costs_no_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Seed 31: its client ended without a word, and the run with "tmux refused new-window"."""
+    executor = TmuxExecutor(world.project)
+    real, died = executor._call, []
+
+    def call(asked: str, *args: str) -> Any:
+        if asked == command and not died:
+            died.append(asked)
+            return SimpleNamespace(returncode=1, stdout=[], stderr=[])
+        return real(asked, *args)
+
+    monkeypatch.setattr(executor, "_call", call)
+    folder = world.project / ".ragent" / "runs" / "run_1"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-I", "-S", proc.wrapper_path(), str(folder)]
+    spec = LaunchSpec(run_id="run_1", run_dir=str(folder), name="a", wrapper=argv, cwd=str(folder))
+    assert executor.submit(spec)
+    assert died == [command]
+    wait_until((folder / "claim.json").exists)

@@ -84,7 +84,9 @@ class World:
             "wrapper": lambda words: any(word.endswith("wrapper.py") for word in words) and "tmux" not in words[0],
             "tmux": lambda words: os.path.basename(words[0]).startswith("tmux"),
         }
-        return [process for process, words in self._mine() if words and marks[kind](words)]
+        found = {process.pid: process for process, words in self._mine() if words and marks[kind](words)}
+        # Between its birth and its exec a child has its parent's command line; it is a job, say, and no wrapper.
+        return [process for process in found.values() if _parent(process) not in found]
 
     def kill(self, process: psutil.Process, kind: str) -> None:
         """SIGKILL, noted before it is done: a wrapper's run may then truthfully be lost."""
@@ -134,6 +136,13 @@ class World:
     def _job_pids(self) -> list[int]:
         runs = self.project / ".ragent" / "runs"
         return [one.pid for run in runs.glob("run_*") for one in proc.run_processes(run.name)]
+
+
+def _parent(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return 0
 
 
 class Jupyter:
