@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+import re
 import shlex
 from typing import Any
 
@@ -143,12 +144,15 @@ def command_for(command: str, params: dict[str, Any], flag: str) -> str:
     >>> command_for("python train.py lr={lr}", {"lr": 0.1}, "--{name} {value}")
     'python train.py lr=0.1'
     """
-    extra: list[str] = []
-    for name, value in params.items():
-        word = shlex.quote(spell(value))
-        if "{" + name + "}" in command:
-            command = command.replace("{" + name + "}", word)
-        elif flag:
-            extra.append(flag.replace("{name}", name).replace("{value}", word))
+    words = {name: shlex.quote(spell(value)) for name, value in params.items()}
+    extra = [
+        flag.replace("{name}", shlex.quote(name)).replace("{value}", word)
+        for name, word in words.items()
+        if flag and "{" + name + "}" not in command
+    ]
+    # All at once: a value that reads like "{other}" must not be filled in again, inside its quotes.
+    named = "|".join(re.escape("{" + name + "}") for name in words)
+    if named:
+        command = re.sub(named, lambda match: words[match[0][1:-1]], command)
     # A base command may end in a newline or hold several lines: the parameters belong to its last line.
     return " ".join([command.rstrip(), *extra]) if extra else command

@@ -90,6 +90,12 @@ def test_parameters_go_where_the_command_or_the_flag_says() -> None:
     assert command_for("run {lr}", {"lr": 0.1, "bs": 2}, "") == "run 0.1"
 
 
+def test_neither_a_value_nor_a_name_becomes_a_command() -> None:
+    command = command_for("run {a} {b}", {"a": "{b}", "b": "; touch x;"}, "--{name} {value}")
+    assert shlex.split(command) == ["run", "{b}", "; touch x;"]
+    assert shlex.split(command_for("run", {"a;touch x": 1}, "--{name} {value}")) == ["run", "--a;touch x", "1"]
+
+
 # --- life --------------------------------------------------------------------------------------------------------
 def sweep(n: int = 4, **fields: Any) -> Sweep:
     base: dict[str, Any] = {"parallel": 2, "smoke": False, **fields}
