@@ -38,7 +38,7 @@ class SweepsDesk:
     def get(self, sweep_id: str) -> Sweep:
         sweep = self.shell.sweeps.get(sweep_id)
         if sweep is None:
-            raise NotFound(f"No sweep {sweep_id!r} in this project.", "List them with `ragent sweeps --json`.")
+            raise NotFound(f"No sweep {sweep_id!r} in this project.", "List them with `ragent status`.")
         return sweep
 
     def newest(self, *, archived: bool = False) -> list[Sweep]:
