@@ -136,8 +136,8 @@ run_stage() { # name, limit in seconds
   return $rc
 }
 
-declare -A LIMIT=([setup]=1200 [setup_fast]=900 [static]=300 [ts]=300 [unit]=600 [unit_fast]=300 [contracts]=600 [browser]=900
-  [notebooks]=300 [quickstart]=900 [soak]=420 [bench]=420 [wheel]=300)
+declare -A LIMIT=([setup]=1200 [setup_fast]=900 [static]=300 [ts]=300 [unit]=900 [unit_fast]=400 [contracts]=1200 [browser]=1200
+  [notebooks]=400 [quickstart]=1200 [soak]=600 [bench]=500 [wheel]=500)
 BROKEN=()
 case "${1:-full}" in
   full) STAGES=(setup static ts unit contracts browser notebooks quickstart soak bench wheel) ;;
