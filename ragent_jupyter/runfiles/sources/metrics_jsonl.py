@@ -9,6 +9,7 @@ it can be a date. A line that is no JSON object is garbage: skipped and counted.
 from __future__ import annotations
 
 import json
+import math
 import re
 from array import array
 from collections.abc import Callable, Sequence
@@ -30,6 +31,10 @@ _BARE_WORD = re.compile(r"([:\[,]\s*[+-]?)(nan|inf(?:inity)?)(?=\s*[,}\]])", re.
 _UNNAMEABLE = re.compile(r'[\x00-\x1f"\\]')  # msgspec takes no such field; such rows go line by line
 _AT_ROW = re.compile(r"\$\[(\d+)\]")
 _AT_BYTE = re.compile(r"\(byte (\d+)\)")
+# Two numbers that nobody logs. Not larger: beyond 16 digits times 10**22 decoding one takes 300 times as long.
+_STAND_IN_NAN = 8.071583942716051e37
+_STAND_IN_INF = 8.073196042715839e37
+_STOOD_FOR = {_STAND_IN_NAN: math.nan, -_STAND_IN_NAN: math.nan, _STAND_IN_INF: math.inf, -_STAND_IN_INF: -math.inf}
 _SHORT_RUN = 16  # a fast run of fewer rows than this did not pay for itself
 _SLOW_RUN = 64  # so many rows then go line by line before the fast path is tried again
 _MAX_SHAPES = 32
@@ -122,6 +127,7 @@ class _Shape:
             gc=False,
         )
         self.decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(list[row_type]).decode  # type: ignore[valid-type]
+        self.decode_one: Callable[[bytes], Any] = msgspec.json.Decoder(row_type).decode
         self.names = names
         self.columns = [keys.index(name) for name in names]
         self.step = keys.index(step_key) if step_key is not None else None
@@ -144,6 +150,7 @@ class MetricsJsonl:
         self._garbage: int = int(state.get("garbage", 0))
         self._shapes: dict[tuple[str, ...], _Shape | None] = {}
         self._last: _Shape | None = None  # of the newest fast rows
+        self._recent: list[_Shape] = []  # of the newest rows that went line by line
 
     # -- the Source protocol --------------------------------------------------------------------------------------
     @property
@@ -187,20 +194,26 @@ class MetricsJsonl:
         offsets = [start, *accumulate([len(line) + 1 for line in lines], initial=start)][1:]
         out = BlockBuilder()
         i, slow_until, count = 0, 0, len(lines)
+        window = count  # how many lines to try at once: about as far as it went last time
         while i < count:
             shape = self._slow(lines[i], offsets[i], now, out)
             i += 1
             if shape is None or i < slow_until or i >= count:
                 continue
-            rows = self._fast(shape, lines, i)
+            tried = lines[i : i + window]
+            rows, odd = self._fast(shape, tried)
+            if not rows and self._last is not None and self._last is not shape:
+                shape = self._last  # one row of another kind, an evaluation, among many
+                rows, odd = self._fast(shape, tried)
             if rows:
                 self._last = shape
-                block = self._block(shape, rows, offsets[i : i + len(rows)], now)
+                block = self._block(shape, rows, offsets[i : i + len(rows)], now, odd)
                 if block is None:  # the shape's idea of the time or the step does not hold for these rows
                     slow_until = i + _SLOW_RUN
                     continue
                 out.add_block(block)
                 i += len(rows)
+            window = window * 4 if len(rows) == len(tried) else max(_SLOW_RUN, 2 * len(rows))
             if len(rows) < _SHORT_RUN:
                 slow_until = i + _SLOW_RUN
         return out.done()
@@ -210,31 +223,56 @@ class MetricsJsonl:
         shape = self._last
         if shape is None or not data.endswith(b"\n"):
             return None
+        text, odd = _with_stand_ins(b"[" + data[:-1].replace(b"\n", b",") + b"]")
         try:
-            rows = shape.decode(b"[" + data[:-1].replace(b"\n", b",") + b"]")
+            rows = shape.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         if not rows or len(rows) != data.count(b"\n"):
             return None
-        return self._block(shape, rows, _line_offsets(data, start), now)
+        return self._block(shape, rows, _line_offsets(data, start), now, odd)
 
     def _slow(self, line: bytes, offset: int, now: float, out: BlockBuilder) -> _Shape | None:
         """One line by hand. Returns the shape that the next lines may share."""
         line = line.strip(b"\0 \t\r")
         if not line:
             return None
+        for shape in self._recent:
+            if self._one(shape, line, offset, now, out):
+                return shape
         row = decode_line(line)
         if row is None:
             self._garbage += 1
             return None
         step, at, values = split_row(row)
+        self._take(step, at, values, offset, now, out)
+        found = self._shape(row, values)
+        if found is not None:
+            self._recent = [found, *self._recent[:2]]
+        return found
+
+    def _one(self, shape: _Shape, line: bytes, offset: int, now: float, out: BlockBuilder) -> bool:
+        """Take one line if it has exactly this shape and nothing odd about it."""
+        try:
+            fields = msgspec.structs.astuple(shape.decode_one(line))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        at = None if shape.time is None else fields[shape.time]
+        step = None if shape.step is None else to_step(fields[shape.step])
+        if (at is not None and not 1e8 < at < 1e11) or (step is None and shape.step is not None):
+            return False
+        values = {name: fields[c] for name, c in zip(shape.names, shape.columns, strict=True)}
+        self._take(step, at, values, offset, now, out)
+        return True
+
+    def _take(
+        self, step: int | None, at: float | None, values: dict[str, float], offset: int, now: float, out: BlockBuilder
+    ) -> None:
         if values:
-            steps = self._steps
-            step = steps.implied(values) if step is None else steps.given(step, values)
+            step = self._steps.implied(values) if step is None else self._steps.given(step, values)
             out.add(step, now if at is None else at, values, offset)
         elif step is not None:
             self._steps.given(step, ())
-        return self._shape(row, values)
 
     def _shape(self, row: dict[str, Any], values: dict[str, float]) -> _Shape | None:
         key = tuple(row)
@@ -254,31 +292,34 @@ class MetricsJsonl:
         self._shapes[key] = shape
         return shape
 
-    def _fast(self, shape: _Shape, lines: list[bytes], i: int) -> list[Any]:
-        """As many of lines[i:] as have exactly this shape, decoded."""
-        rest = lines[i:] if i else lines
+    def _fast(self, shape: _Shape, rest: list[bytes]) -> tuple[list[Any], bool]:
+        """As many of these lines as have exactly this shape, decoded; whether stand-ins are among their numbers."""
         while rest:
-            text = b"[" + b",".join(rest) + b"]"
+            joined, odd = _with_stand_ins(b"\n".join(rest))
             try:
-                rows = shape.decode(text)
+                rows = shape.decode(b"[" + joined.replace(b"\n", b",") + b"]")
             except msgspec.DecodeError as error:  # its ValidationError as well
-                stop = _failed_row(str(error), rest)
+                stop = _failed_row(str(error), joined)
             except UnicodeDecodeError:
-                return []
+                return [], False
             else:
-                # A line that holds ",", such as "{…},{…}", would make more rows than lines.
-                return rows if len(rows) == len(rest) else []
-            if stop >= len(rest):
-                return []
+                # A line that holds several objects, such as "{…},{…}", would make more rows than lines.
+                return (rows, odd) if len(rows) == len(rest) else ([], False)
+            if not 0 <= stop < len(rest):
+                return [], False
             rest = rest[:stop]
-        return []
+        return [], False
 
-    def _block(self, shape: _Shape, rows: list[Any], offsets: Sequence[int], now: float) -> Block | None:
+    def _block(self, shape: _Shape, rows: list[Any], offsets: Sequence[int], now: float, odd: bool) -> Block | None:
         # Columns stay tuples: packing one is four times as fast as array("d", tuple), and its floats are there already
         # for whoever looks for the smallest.
         count = len(rows)
         floats = Struct(f"{count}d").pack
         columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+        if odd:
+            for c in shape.columns:
+                if max(columns[c]) >= _STAND_IN_NAN or min(columns[c]) <= -_STAND_IN_NAN:
+                    columns[c] = tuple(_STOOD_FOR.get(value, value) for value in columns[c])
         times = array("d", [now]) * count if shape.time is None else array("d", floats(*columns[shape.time]))
         if shape.time is not None and not (min(times) > 1e8 and max(times) < 1e11):
             return None
@@ -301,24 +342,23 @@ def _line_offsets(data: bytes, start: int) -> list[int]:
     return list(accumulate(map(len, data.splitlines(True)), initial=start))[:-1]
 
 
-def _failed_row(message: str, lines: list[bytes]) -> int:
-    """Which row of the array an error message speaks of; the number of lines if it does not say."""
+def _with_stand_ins(text: bytes) -> tuple[bytes, bool]:
+    """JSON has no NaN, and msgspec says so; the tokens of Python's json are replaced by two numbers that nobody logs.
+
+    Within a text or a name it does no harm: a text is no metric, and a changed name sends the row the slow way.
+    """
+    if b"NaN" not in text and b"Infinity" not in text:
+        return text, False
+    return text.replace(b"NaN", b"%r" % _STAND_IN_NAN).replace(b"Infinity", b"%r" % _STAND_IN_INF), True
+
+
+def _failed_row(message: str, joined: bytes) -> int:
+    """Which line an error message speaks of; -1 if it does not say. Its bytes count from the bracket before them."""
     at = _AT_ROW.search(message)
     if at:
         return int(at.group(1))
     byte = _AT_BYTE.search(message)
-    if byte:
-        return _row_at(lines, int(byte.group(1)))
-    return len(lines)
-
-
-def _row_at(lines: list[bytes], byte: int) -> int:
-    end = 1  # the bracket
-    for i, line in enumerate(lines):
-        end += len(line) + 1
-        if byte < end:
-            return i
-    return len(lines) - 1
+    return joined.count(b"\n", 0, int(byte.group(1)) - 1) if byte else -1
 
 
 def decode_line(line: bytes) -> dict[str, Any] | None:

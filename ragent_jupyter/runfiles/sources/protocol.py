@@ -97,7 +97,7 @@ class BlockBuilder:
         self._names: tuple[str, ...] = ()
         self._steps: array[int] = array("q")
         self._times: array[float] = array("d")
-        self._columns: list[array[float]] = []
+        self._rows: list[tuple[float, ...]] = []
         self._offsets: list[int] = []
 
     def add(self, step: int, at: float, values: dict[str, float], offset: int) -> None:
@@ -107,11 +107,9 @@ class BlockBuilder:
         if names != self._names:
             self._flush()
             self._names = names
-            self._columns = [array("d") for _ in names]
         self._steps.append(step)
         self._times.append(at)
-        for column, value in zip(self._columns, values.values(), strict=True):
-            column.append(value)
+        self._rows.append(tuple(values.values()))
         self._offsets.append(offset)
 
     def add_block(self, block: Block) -> None:
@@ -119,10 +117,11 @@ class BlockBuilder:
         self.blocks.append(block)
 
     def _flush(self) -> None:
-        if self._offsets:
-            self.blocks.append(Block(list(self._names), self._steps, self._times, self._columns, self._offsets))
+        if self._rows:
+            columns = list(zip(*self._rows, strict=True))
+            self.blocks.append(Block(list(self._names), self._steps, self._times, columns, self._offsets))
+            self._steps, self._times, self._rows, self._offsets = array("q"), array("d"), [], []
         self._names = ()
-        self._steps, self._times, self._columns, self._offsets = array("q"), array("d"), [], []
 
     def done(self) -> list[Block]:
         self._flush()

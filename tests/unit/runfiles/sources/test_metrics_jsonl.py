@@ -54,6 +54,23 @@ def test_what_is_not_finite_is_a_value_in_every_spelling(file: Path, token: str,
     assert repr(rows[1].values["loss"]) == value
 
 
+def test_all_spellings_among_many_rows_of_one_shape(file: Path) -> None:
+    tokens = {
+        10: "NaN",
+        20: "Infinity",
+        30: "-Infinity",
+        40: '"nan"',
+        50: "1e400",
+        60: "1.7976931348623157e308",
+        70: "null",
+    }
+    lines = [f'{{"step": {i}, "loss": {tokens.get(i, "1.5")}, "note": "NaN?"}}' for i in range(400)]
+    rows = read_text(file, "".join(line + "\n" for line in lines) * 3)
+    assert len(rows) == 3 * 399
+    odd = {row.step: repr(row.values["loss"]) for row in rows if row.values["loss"] != 1.5}
+    assert odd == {10: "nan", 20: "inf", 30: "-inf", 40: "nan", 50: "inf", 60: "1.7976931348623157e+308"}
+
+
 def test_what_is_no_number_is_no_metric(file: Path) -> None:
     row = read_text(file, '{"step": 1, "loss": 2, "name": "x", "done": true, "tags": [1, 2], "note": null}\n')[0]
     assert row.values == {"loss": 2.0}
