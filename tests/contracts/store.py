@@ -322,7 +322,7 @@ class StoreContract:
         assert second.newest_seq() == 2
         assert second.load("run") == []
 
-    def test_a_closed_store_says_so(self, store: Store) -> None:
+    def test_a_closed_store_says_so(self, store: Store, place: Place) -> None:
         store.close()
         store.close()
 
@@ -332,6 +332,7 @@ class StoreContract:
                 await answer
 
         do(ask)
+        assert commit(place.open(), Tx(records=[record(n=1)])) == [[1]]  # and holds nothing any more
 
     def test_what_was_queued_when_it_closed_is_committed(self, place: Place) -> None:
         store = place.open()

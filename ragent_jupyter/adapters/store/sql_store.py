@@ -239,12 +239,13 @@ class SqlStore:
                 raise
         kill_point("store.after_commit")
         self._commits += 1 if self._writing is connection else 0
-        self._seq, self._place = batch.seq, batch.place
         tail = self._tail
         if len(tail) > 2 * _TAIL:
             tail = tail[-_TAIL:]
         tail.extend(batch.stored())  # readers hold the list: it only ever grows, and is replaced to shrink
         self._tail = tail
+        # Last: whoever sees a seq must find its record.
+        self._seq, self._place = batch.seq, batch.place
         self.problem = None
         return batch.seqs
 
@@ -361,12 +362,12 @@ class SqlStore:
         with self._read_lock:
             for last_try in (False, True):
                 try:
+                    if self._closed:
+                        raise self._ended()
                     if self._dialect.one_connection:
                         connection = self._connect()
                         with connection.begin():
                             return connection.execute(query).all()
-                    if self._closed:
-                        raise self._ended()
                     if self._reading is None:
                         self._reading = self._dialect.reader()
                     return self._reading.execute(query).all()
