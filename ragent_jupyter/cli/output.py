@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,10 @@ STATE = {
 _ASCII = str.maketrans("●○✓✗■·…│─└×→━", "*o+x#-~|-+x>-")
 
 
+# What must not reach a terminal from names and quoted lines: every control character but our own colours.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[\d;]*m)")
+
+
 class NeedsHuman(RagentError):
     """Only a person can go on from here, and none is at the other end."""
 
@@ -45,8 +50,9 @@ class Out:
 
     def __init__(self, json: bool = False, out: TextIO | None = None, err: TextIO | None = None) -> None:
         self.json = json
-        self.out = out or sys.stdout
-        self.err = err or sys.stderr
+        # A stream that was closed before we began (`>&-`) is None.
+        self.out = out or sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+        self.err = err or sys.stderr or open(os.devnull, "w")  # noqa: SIM115
         self.terminal = not json and self.out.isatty() and os.environ.get("TERM", "") != "dumb"
         self.colour = self.terminal and not os.environ.get("NO_COLOR")
         encoding = (getattr(self.out, "encoding", None) or "ascii").lower().replace("-", "")
@@ -60,12 +66,12 @@ class Out:
     def say(self, text: str = "") -> None:
         """Words for people, on stdout; nothing with --json."""
         if not self.json:
-            self._write(self.out, text + "\n")
+            self._write(self.out, _CONTROL.sub("", text) + "\n")
 
     def note(self, text: str) -> None:
         """Words beside the result, on stderr; nothing with --json."""
         if not self.json:
-            self._write(self.err, text + "\n")
+            self._write(self.err, _CONTROL.sub("", text) + "\n")
 
     def raw(self, text: str) -> None:
         """A piece of a log, as it is."""
@@ -87,7 +93,7 @@ class Out:
             body = {"error": {"type": error.type, "problem": error.problem, "remedy": error.remedy}}
             self._write(self.err, msgspec.json.encode(body).decode() + "\n")
         else:
-            self._write(self.err, f"ragent: {error.problem}\n" + (f"  {error.remedy}\n" if error.remedy else ""))
+            self.note(f"ragent: {error.problem}" + (f"\n  {error.remedy}" if error.remedy else ""))
 
     def paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text

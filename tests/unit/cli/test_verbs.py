@@ -280,6 +280,24 @@ def test_runs_are_one_line_each(engine: FakeEngine, ragent: Ragent) -> None:
     assert engine.asked[-1][2]["status"] == "failed"
 
 
+def test_a_name_cannot_speak_to_the_terminal(engine: FakeEngine, ragent: Ragent) -> None:
+    evil = "a\x1b]0;title\x07\x9b2J\rb\nc"
+    summary = {evil * 40: MetricSummary(count=1, last=1.0)}
+    engine.runs = [a_run(name=evil, notes=evil, status=RunStatus.FINISHED, summary=summary)]
+    for verb in (["runs"], ["show", "run_abc1"]):
+        done = ragent(*verb)
+        assert done.code == 0 and not set(done.out) & set("\x1b\x07\x9b\r")
+        assert max(map(len, done.out.splitlines())) < 400
+
+
+def test_a_closed_stdout_is_no_traceback(engine: FakeEngine, project: Path) -> None:
+    engine.runs = [a_run()]
+    code = "from ragent_jupyter.cli.main import main; raise SystemExit(main())"
+    words = f"{sys.executable} -c '{code}' runs -C '{project}' >&-"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+
+
 def test_runs_of_a_sweep_may_be_named(engine: FakeEngine, ragent: Ragent) -> None:
     engine.sweeps = [a_sweep()]
     engine.runs = [a_run("run_a", sweep_id="swp_s1"), a_run("run_b")]
