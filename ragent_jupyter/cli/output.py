@@ -51,8 +51,8 @@ class Out:
     def __init__(self, json: bool = False, out: TextIO | None = None, err: TextIO | None = None) -> None:
         self.json = json
         # A stream that was closed before we began (`>&-`) is None.
-        self.out = out or sys.stdout or open(os.devnull, "w")  # noqa: SIM115
-        self.err = err or sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+        self.out = out or sys.stdout or open(os.devnull, "w")
+        self.err = err or sys.stderr or open(os.devnull, "w")
         self.terminal = not json and self.out.isatty() and os.environ.get("TERM", "") != "dumb"
         self.colour = self.terminal and not os.environ.get("NO_COLOR")
         encoding = (getattr(self.out, "encoding", None) or "ascii").lower().replace("-", "")

@@ -221,8 +221,8 @@ def show(context: Context) -> int:
         out.say()
         out.table(
             ["METRIC", "LAST", "MIN", "AT STEP", "MAX", "AT STEP", "POINTS", "NAN/INF"],
-            [[short(name, 60), number(m.last), number(m.min), _step(m.min_step), number(m.max), _step(m.max_step), str(m.count),
-              str(m.nonfinite or "")] for name, m in sorted(run.summary.items())],
+            [[short(name, 60), number(m.last), number(m.min), _step(m.min_step), number(m.max), _step(m.max_step),
+              str(m.count), str(m.nonfinite or "")] for name, m in sorted(run.summary.items())],
             right=range(1, 8),
         )  # fmt: skip
     pending = client.alerts(status="pending", run=run.id).alerts
