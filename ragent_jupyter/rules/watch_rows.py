@@ -9,9 +9,9 @@ from .watch_facts import Block, Points, Raise
 from .watch_loss import grad_norm, lone_spike, not_finite, train_loss
 from .watch_names import EVAL, GAME, GRAD, LOSS, PERPLEXITY, QUALITY, SPEED, classify
 from .watch_raise import Spot
-from .watch_shapes import shape_seen
+from .watch_shapes import shape_again, shape_seen
 from .watch_state import FAR, MAX_METRICS, MAX_NAMES, Metric, Watch
-from .watch_time import clock_row, speed
+from .watch_time import clock_row, clock_rows, speed
 
 _STEP_LIMIT = 1 << 53  # beyond it a JSON reader elsewhere may round
 _MUST_BE_FINITE = frozenset({LOSS, EVAL, GRAD, GAME, PERPLEXITY, QUALITY})
@@ -61,11 +61,18 @@ def block(state: Watch, fact: Block, out: list[Raise]) -> None:
             watched.append((kind, name, column))
     keys = dict.fromkeys(names, 0.0)
     spot = Spot(out, source=fact.source)
+    settled = False  # the rows after the first teach nothing new about shapes
     for index, step in enumerate(fact.steps):
         spot.step = step if -_STEP_LIMIT < step < _STEP_LIMIT else _STEP_LIMIT if step > 0 else -_STEP_LIMIT
         spot.offset = offsets[index] if offsets else 0
         spot.now = clock_row(state, fact.times[index])
-        shape_seen(state, spot, keys)
+        if not settled:
+            shape_seen(state, spot, keys)
+            if index == 0:
+                settled = shape_again(state, spot, keys, len(fact.steps) - 1)
+                if settled and not watched:
+                    clock_rows(state, fact.times[1:])
+                    return
         late: Late = []
         for kind, name, column in watched:
             _feed(state, spot, kind, name, column[index], late)

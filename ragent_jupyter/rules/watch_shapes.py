@@ -46,6 +46,17 @@ def shape_seen(state: Watch, spot: Spot, values: Mapping[str, float]) -> None:
                 _silent(state, spot, full, shape, run)
 
 
+def shape_again(state: Watch, spot: Spot, values: Mapping[str, float], count: int) -> bool:
+    """Right after `shape_seen`: `count` more rows with the same names. False: each of them must be seen by itself."""
+    shape = state.shapes.get(f"{spot.source}\n" + "\0".join(values))
+    if shape is None:
+        return True  # there are too many shapes, or too many names in this one
+    if shape.richer:
+        return False
+    shape.count += count
+    return True
+
+
 def _learn(state: Watch, key: str, source: str, values: Mapping[str, float]) -> Shape | None:
     if len(state.shapes) >= MAX_SHAPES or not 0 < len(values) <= _MAX_NAMES:
         return None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import islice, pairwise
+from operator import le
 
 from ..domain.alert import Evidence, Severity
 from .stats import median, median_of_sorted, short, slope, span
@@ -34,6 +37,25 @@ def clock_row(state: Watch, time: float) -> float:
         state.skip_gap = False
         return time
     return last
+
+
+def clock_rows(state: Watch, times: Sequence[float]) -> None:
+    """The same as `clock_row` for each of these, at once where they do not run back: for catching up."""
+    last = state.row_time
+    rising = last > 0.0 and not state.skip_gap and state.rows and len(times) > 1 and times[-1] < 1e300
+    if not (rising and last <= times[0] and all(map(le, times, islice(times, 1, None)))):
+        for time in times:
+            clock_row(state, time)
+        return
+    state.rows += len(times)
+    fresh = [b - a for a, b in pairwise((last, *times)) if b > a]
+    if not fresh:
+        return
+    state.row_time = times[-1]
+    state.largest_gap = max(state.largest_gap, max(fresh))
+    count = len(state.gaps) + len(fresh)
+    keep = count if count <= 127 else 65 + (count - 128) % 63  # where cutting 63 off at each 128th would have left it
+    state.gaps[:] = [*state.gaps, *fresh][-keep:]
 
 
 def heard(state: Watch, at: float) -> None:

@@ -1,0 +1,46 @@
+"""A block is nothing but its rows, told faster."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragent_jupyter.domain.metrics import Row
+from ragent_jupyter.rules.watch import Block, Points, Watch, watch
+
+NAMES = st.lists(
+    st.sampled_from(["loss", "lr", "m0", "m1", "val_loss", "grad_norm"]), min_size=1, max_size=4, unique=True
+)
+TIMES = st.one_of(
+    st.lists(st.sampled_from([0.0, 1.0, 1.0, 2.5, 60.0]), min_size=1, max_size=200).map(
+        lambda gaps: [1.7e9 + sum(gaps[: i + 1]) for i in range(len(gaps))]
+    ),
+    st.lists(st.one_of(st.floats(0, 2e9), st.just(math.nan), st.just(0.0)), min_size=1, max_size=30),
+)
+
+
+@given(blocks=st.lists(st.tuples(NAMES, TIMES, st.floats(0.1, 10.0)), min_size=1, max_size=6))
+def test_the_same_rows_as_blocks_and_one_by_one_leave_the_same_state(
+    blocks: list[tuple[list[str], list[float], float]],
+) -> None:
+    whole, single = Watch(run_id="run_a"), Watch(run_id="run_a")
+    raised: list[list[str]] = [[], []]
+    step = 0
+    for names, times, value in blocks:
+        steps = list(range(step, step + len(times)))
+        step += len(times)
+        columns = [tuple(value * (1 + i % 7) for i in range(len(times))) for _ in names]
+        whole, out = watch(
+            whole,
+            Block(source="s", names=names, steps=steps, times=times, columns=columns, offsets=steps, at=1.0),
+        )
+        raised[0] += [f"{alert.rule} {alert.offset}" for alert in out]
+        for i, at in enumerate(times):
+            row = Row(steps[i], at, {name: column[i] for name, column in zip(names, columns, strict=True)}, steps[i])
+            single, out = watch(single, Points(source="s", rows=[row], at=1.0))
+            raised[1] += [f"{alert.rule} {alert.offset}" for alert in out]
+    assert raised[0] == raised[1]
+    assert msgspec.json.encode(whole) == msgspec.json.encode(single)
