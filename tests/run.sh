@@ -11,7 +11,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 ROOT=$PWD
 CACHE=${RAGENT_CACHE:-$HOME/.cache/ragent-tests}
-LOGS=${RAGENT_TEST_LOGS:-$ROOT/test-results}
+# Not test-results: the browser tests' plugin empties that folder whenever pytest starts.
+LOGS=${RAGENT_TEST_LOGS:-$ROOT/build/test-logs}
 rm -rf "$LOGS"
 mkdir -p "$CACHE" "$LOGS"
 export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 HYPOTHESIS_STORAGE_DIRECTORY=$CACHE/hypothesis
