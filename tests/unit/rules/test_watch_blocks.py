@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import msgspec
 from hypothesis import given
@@ -14,9 +15,10 @@ from ragent_jupyter.rules.watch import Block, Points, Watch, watch
 NAMES = st.lists(
     st.sampled_from(["loss", "lr", "m0", "m1", "val_loss", "grad_norm"]), min_size=1, max_size=4, unique=True
 )
+GAPS = st.lists(st.sampled_from([0.0, 1.0, 1.0, 2.5, 60.0]), min_size=1, max_size=5)
 TIMES = st.one_of(
-    st.lists(st.sampled_from([0.0, 1.0, 1.0, 2.5, 60.0]), min_size=1, max_size=200).map(
-        lambda gaps: [1.7e9 + sum(gaps[: i + 1]) for i in range(len(gaps))]
+    st.tuples(st.integers(1, 400), GAPS, st.integers(0, 1000)).map(
+        lambda drawn: list(accumulate((drawn[1] * drawn[0])[: drawn[0]], initial=1.7e9 + drawn[2]))
     ),
     st.lists(st.one_of(st.floats(0, 2e9), st.just(math.nan), st.just(0.0)), min_size=1, max_size=30),
 )
