@@ -54,7 +54,8 @@ def explain(exit: Exit, log_tail: str, python: str | None = None) -> Reason:
     if exit.kind == "signalled" or exit.signal:
         number = exit.signal or 0
         name = _signal_name(number)
-        hint = " Often the kernel's out-of-memory killer: see dmesg." if number == 9 else ""
+        asked = exit.order_id is not None  # then the signal was ours
+        hint = " Often the kernel's out-of-memory killer: see dmesg." if number == 9 and not asked else ""
         return Reason("signal", f"Ended by signal {number} ({name}).{hint}", line)
     if exit.exit_code == 0:
         return Reason("exit_code", "Finished.")

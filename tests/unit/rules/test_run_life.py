@@ -236,7 +236,9 @@ def test_the_reason_quotes_the_line_that_shows_it(log: str, kind: str, quoted: s
 
 def test_a_kill_is_explained_by_its_signal() -> None:
     reason = explain(Exit(run_id="r", kind="signalled", at=1.0, signal=9), "")
-    assert reason.kind == "signal" and "SIGKILL" in reason.text
+    assert reason.kind == "signal" and "SIGKILL" in reason.text and "dmesg" in reason.text
+    ours = explain(Exit(run_id="r", kind="signalled", at=1.0, signal=9, order_id="ord_1"), "")
+    assert "SIGKILL" in ours.text and "dmesg" not in ours.text
 
 
 def test_failures_that_differ_only_in_numbers_are_alike_and_others_are_not() -> None:
