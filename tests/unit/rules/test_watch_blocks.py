@@ -6,7 +6,7 @@ import math
 from itertools import accumulate
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ragent_jupyter.domain.metrics import Row
@@ -24,6 +24,7 @@ TIMES = st.one_of(
 )
 
 
+@example(blocks=[(["m0"], [1.7e9 + i for i in range(300)], 1.0)])
 @given(blocks=st.lists(st.tuples(NAMES, TIMES, st.floats(0.1, 10.0)), min_size=1, max_size=6))
 def test_the_same_rows_as_blocks_and_one_by_one_leave_the_same_state(
     blocks: list[tuple[list[str], list[float], float]],
