@@ -75,8 +75,8 @@ class Lab:
         return " ".join([sys.executable, "train.py", *arguments])
 
 
-def start_lab(folder: Path, home: Path, *more: str) -> tuple[subprocess.Popen[bytes], str]:
-    """JupyterLab with a home of its own, with the bundle of this checkout."""
+def start_lab(folder: Path, home: Path, module: str = "jupyterlab") -> tuple[subprocess.Popen[bytes], str]:
+    """JupyterLab (or Notebook) with a home of its own, with the bundle of this checkout."""
     bundle = home / "share" / "labextensions"
     bundle.mkdir(parents=True)
     (bundle / "ragent-jupyter").symlink_to(ROOT / "ragent_jupyter" / "labextension")
@@ -98,7 +98,7 @@ def start_lab(folder: Path, home: Path, *more: str) -> tuple[subprocess.Popen[by
         [
             sys.executable,
             "-m",
-            "jupyterlab",
+            module,
             "--no-browser",
             "--allow-root",
             "--ip=127.0.0.1",
@@ -107,9 +107,8 @@ def start_lab(folder: Path, home: Path, *more: str) -> tuple[subprocess.Popen[by
             f"--IdentityProvider.token={TOKEN}",
             f"--ServerApp.root_dir={folder}",
             f"--LabApp.app_settings_dir={settings}",
-            "--ServerApp.jpserver_extensions={'ragent_jupyter': True, 'jupyterlab': True}",
+            f"--ServerApp.jpserver_extensions={{'ragent_jupyter': True, '{module}': True}}",
             "--expose-app-in-browser",
-            *more,
         ],
         env=env,
         stdout=log,

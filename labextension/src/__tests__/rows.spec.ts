@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { wholeRun } from '../api';
 import { colourIndex } from '../models/colours';
 import { asRequest, BLANK } from '../models/panel';
-import { apart, listRows, type ListWish } from '../models/rows';
+import {
+  apart,
+  judgedBy,
+  keyValue,
+  listRows,
+  type ListWish
+} from '../models/rows';
 import { aRun } from './fakes';
 
 const wish: ListWish = {
@@ -93,6 +99,41 @@ describe('the list', () => {
       'run_c',
       'run_d'
     ]);
+  });
+});
+
+describe('what a run is judged by', () => {
+  const with_ = (names: string[], more = {}) =>
+    wholeRun(
+      aRun('r', {
+        summary: Object.fromEntries(
+          names.map(name => [
+            name,
+            { ...summary(1).loss, last: 3, min: 1, max: 9 }
+          ])
+        ),
+        ...more
+      })
+    );
+
+  it('is its own choice, else a loss, else its first metric', () => {
+    expect(judgedBy(with_(['a', 'loss'], { primary: 'a' }))).toBe('a');
+    expect(judgedBy(with_(['a', 'train/loss', 'eval/val_loss']))).toBe(
+      'eval/val_loss'
+    );
+    expect(judgedBy(with_(['a', 'b']))).toBe('a');
+    expect(judgedBy(with_(['a'], { primary: 'acc' }))).toBeNull();
+    expect(judgedBy(with_([]))).toBeNull();
+  });
+
+  it('shows its last value while it lives, its best once it has ended', () => {
+    expect(keyValue(with_(['loss'], { status: 'running' }))).toBe(3);
+    expect(keyValue(with_(['loss'], { status: 'finished' }))).toBe(1);
+    expect(
+      keyValue(
+        with_(['acc'], { status: 'finished', primary: 'acc', mode: 'max' })
+      )
+    ).toBe(9);
   });
 });
 

@@ -57,6 +57,9 @@ export function AlertCard({
       </p>
       {alert.text && <p>{alert.text}</p>}
       {!answered && <EvidenceView alert={alert} />}
+      {answered && alert.status === 'resolved' && alert.note && (
+        <p>{alert.note}</p>
+      )}
       {answered ? (
         <p className="rg-dim">
           {alert.status === 'resolved'

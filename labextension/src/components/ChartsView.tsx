@@ -1,6 +1,7 @@
 import * as React from 'react';
 import { useHost, usePanel, useRuns } from '../hooks';
 import type { Run } from '../wire';
+import { judgedBy } from '../models/rows';
 import { Chart } from './Chart';
 import { useCharted } from './charted';
 import { ChartTools } from './ChartTools';
@@ -11,22 +12,17 @@ const LOG_EXAMPLE = 'ragent.log({"loss": loss}, step=step)';
 
 /** All metrics of these runs: what they are judged by first, then by name. */
 export function metricNames(runs: Run[]): string[] {
-  const primary = new Set(
-    runs.flatMap(run => (run.primary ? [run.primary] : []))
-  );
+  const judged = new Set(runs.flatMap(run => judgedBy(run) ?? []));
   const names = new Set(runs.flatMap(run => Object.keys(run.summary)));
-  const first = [...primary].filter(name => names.has(name));
   const rest = [...names]
-    .filter(name => !primary.has(name))
+    .filter(name => !judged.has(name))
     .sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
-  return [...first, ...rest];
+  return [...judged, ...rest];
 }
 
-/** What is drawn when nobody has chosen: the judged metrics, else what looks like a loss. */
-export function metricsByThemselves(names: string[], runs: Run[]): string[] {
-  const judged = names.filter(name => runs.some(run => run.primary === name));
-  const losses = names.filter(name => /loss/i.test(name));
-  return (judged.length ? judged : losses.length ? losses : names).slice(0, 2);
+/** What is drawn when nobody has chosen. */
+export function metricsByThemselves(runs: Run[]): string[] {
+  return [...new Set(runs.flatMap(run => judgedBy(run) ?? []))].slice(0, 2);
 }
 
 export function ChartsView(): JSX.Element {
@@ -40,7 +36,7 @@ export function ChartsView(): JSX.Element {
     [charted, all, project]
   );
   const names = React.useMemo(() => metricNames(runs), [runs]);
-  const picked = metrics ?? metricsByThemselves(names, runs);
+  const picked = metrics ?? metricsByThemselves(runs);
   const ids = React.useMemo(
     () => runs.map(run => run.id),
     [charted, runs.length]

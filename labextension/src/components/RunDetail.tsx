@@ -120,7 +120,7 @@ function Detail({ run }: { run: Run }): JSX.Element {
   React.useEffect(() => head.current?.focus({ preventScroll: true }), []);
   const names = metricNames([run]);
   const [picked, setPicked] = React.useState<string[] | null>(null);
-  const metrics = picked ?? metricsByThemselves(names, [run]).slice(0, 1);
+  const metrics = picked ?? metricsByThemselves([run]);
   const ids = React.useMemo(() => [run.id], [run.id]);
   const { progress } = run;
   return (

@@ -3,7 +3,7 @@ import { duration, moment, number, runName } from '../format';
 import type { ApiError } from '../api';
 import { useDoing, useHost } from '../hooks';
 import { ENDED } from '../models/project';
-import { keyValue, type ListRow } from '../models/rows';
+import { judgedBy, keyValue, type ListRow } from '../models/rows';
 import type { Run } from '../wire';
 import type { Trans } from '../words';
 import { Glyph } from './Glyph';
@@ -111,7 +111,8 @@ function RunLine(
   const fraction =
     run.status === 'running' ? (run.progress?.fraction ?? null) : null;
   const value = number(keyValue(run));
-  const summary = run.primary ? run.summary[run.primary] : undefined;
+  const metric = judgedBy(run);
+  const summary = metric === null ? undefined : run.summary[metric];
   const bad = typeof summary?.last === 'string';
   return (
     <>
@@ -124,9 +125,18 @@ function RunLine(
       <span
         className={`rg-cell rg-cell-value${bad ? ' rg-bad' : ''}`}
         role="gridcell"
-        title={run.primary ? `${run.primary}: ${value}` : undefined}
+        title={
+          summary &&
+          trans.__(
+            '%1: last %2, lowest %3, highest %4',
+            metric,
+            number(summary.last),
+            number(summary.min),
+            number(summary.max)
+          )
+        }
       >
-        {run.primary && value !== '–' ? value : ''}
+        {summary && value !== '–' ? value : ''}
       </span>
       <span
         className={`rg-cell rg-cell-trail${run.status === 'failed' ? ' rg-bad' : ''}`}

@@ -13,10 +13,7 @@ export function StatusStrip(): JSX.Element {
   const waiting = open.filter(alert => alert.severity !== 'info').length;
   const running = runs.filter(run => LIVE.has(run.status)).length;
   const queued = runs.filter(run => run.status === 'queued').length;
-  const best = status?.best as
-    | { run: string; name: string; metric: string; value: number }
-    | null
-    | undefined;
+  const best = status?.best as BestRun | null | undefined;
   const parts: JSX.Element[] = [];
   if (running || runs.length) {
     parts.push(
@@ -89,31 +86,38 @@ export function StatusStrip(): JSX.Element {
   );
 }
 
-function Best(props: {
+interface BestRun {
   run: string;
   name: string;
   metric: string;
   value: number;
-}): JSX.Element {
+  confirmed: boolean;
+}
+
+/** Which run is best. One that was not run again on fresh seeds is said to be unconfirmed, and looks it. */
+function Best(props: BestRun): JSX.Element {
   const { panel, trans } = useHost();
   const known = useRun(props.run);
   const name = known?.alias || props.name;
+  const value = number(props.value);
+  const whole = props.confirmed
+    ? trans.__('Best %1: %2, by %3, confirmed', props.metric, value, name)
+    : trans.__('Best %1: %2, by %3, unconfirmed', props.metric, value, name);
   return (
     <button
       type="button"
-      className="rg-link rg-strip-best"
-      title={trans.__(
-        'Best %1: %2, by %3 (unconfirmed)',
-        props.metric,
-        number(props.value),
-        name
-      )}
+      className={`rg-link rg-strip-best${props.confirmed ? '' : ' rg-unconfirmed'}`}
+      title={whole}
+      aria-label={whole}
       onClick={() => panel.openRun(props.run)}
     >
       <span className="rg-roomy">{trans.__('best')}&nbsp;</span>
       <span className="rg-name">{props.metric}</span>
-      <span className="rg-fixed">&nbsp;{number(props.value)}</span>
-      <span className="rg-name rg-roomiest">&nbsp;({name})</span>
+      <span className="rg-fixed rg-figure">&nbsp;{value}</span>
+      <span className="rg-name rg-roomiest">
+        &nbsp;
+        {props.confirmed ? `(${name})` : trans.__('(%1, unconfirmed)', name)}
+      </span>
     </button>
   );
 }

@@ -45,12 +45,27 @@ const shows: Record<Show, (run: Run) => boolean> = {
   stopped: run => run.status === 'stopped'
 };
 
-/** The value a run is judged by, as last seen or at its best; null if it has none. */
+const LOSSES = ['val_loss', 'loss', 'train_loss'];
+
+/** The metric a run is judged by: its own choice, else a loss, else its first; null while it has none of them. */
+export function judgedBy(run: Run): string | null {
+  if (run.primary) {
+    return run.primary in run.summary ? run.primary : null;
+  }
+  const names = Object.keys(run.summary);
+  const loss = LOSSES.map(wanted =>
+    names.find(name => name.split('/').pop() === wanted)
+  ).find(Boolean);
+  return loss ?? names[0] ?? null;
+}
+
+/** The value a run is judged by: its last while it lives, its best once it has ended. */
 export function keyValue(run: Run): number | string | null {
-  const summary = run.primary ? run.summary[run.primary] : undefined;
-  if (!summary) {
+  const name = judgedBy(run);
+  if (name === null) {
     return null;
   }
+  const summary = run.summary[name];
   if (LIVE.has(run.status)) {
     return summary.last;
   }
