@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from ragent_jupyter.domain.alert import AlertStatus
 from ragent_jupyter.domain.effects import Effect
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, RagentError
 from ragent_jupyter.domain.run import Run
@@ -22,6 +24,8 @@ from .runs import RunsDesk
 from .shell import Change, Shell
 
 log = logging.getLogger("ragent.engine")
+
+_RETRY_S = 10.0  # seconds after a run's end in which the retry that an answer promised must have been made
 
 
 class SweepsDesk:
@@ -179,8 +183,21 @@ class SweepsDesk:
             plan = sweep_life.plan(sweep, runs, logged, self.shell.clock.now())
             for index in plan.launch:
                 await self._launch(self.get(sweep_id), index)
-            if plan.over is not None:
+            if plan.over is not None and not self._retry_is_owed(runs):
                 await self._apply(self.get(sweep_id), plan.over)
+
+    def _retry_is_owed(self, runs: Mapping[str, Run]) -> bool:
+        """An answer to an alert promised a retry of a run that has just ended, and it is about to be made."""
+        now = self.shell.clock.now()
+        for alert in self.shell.alerts.values():
+            run = runs.get(alert.run_id)
+            if run is None or alert.status is not AlertStatus.RESOLVED:
+                continue
+            retries = any(c.id == alert.choice and c.action == "retry_with" for c in alert.choices)
+            made = any(r.retry_of == run.id for r in runs.values())
+            if retries and not made and now - (run.ended_at or now) < _RETRY_S:
+                return True
+        return False
 
     async def _launch(self, sweep: Sweep, index: int) -> None:
         trial = sweep.trials[index]

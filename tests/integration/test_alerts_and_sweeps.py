@@ -199,6 +199,19 @@ def test_a_stopped_sweep_stops_its_trials_and_starts_no_more(one: Project) -> No
     assert one.client.sweep(made.id).status.value == "stopped"
 
 
+def test_a_sweep_waits_for_the_retry_that_an_answer_promised(one: Project) -> None:
+    command = one.script("t.py", ROWS.replace("sys.argv[1], int(sys.argv[2])", "'nan', 4000"))
+    space = SearchSpace(parameters={"lr": Values([0.5])})
+    made = one.client.create_sweep(sweep(command, space=space, executor=one.executor))
+    alert = one.until(lambda: one.alerts(severity="critical"), 20)[0]
+    one.client.respond(alert.id, "retry_lower_lr")
+    runs = one.until(lambda: (r := one.client.sweep(made.id).trials[0].run_ids) and len(r) == 2 and r, 40)
+    assert one.client.sweep(made.id).status.value == "running"
+    retry = one.client.run(runs[1])
+    assert retry.retry_of == alert.run_id and retry.params["lr"] < 0.5
+    one.client.stop_sweep(made.id, now=True)
+
+
 @pytest.mark.parametrize(
     "space", [SearchSpace(), SearchSpace(parameters={"lr": Range(low=0.1, high=1.0)}), SearchSpace(method="list")]
 )
