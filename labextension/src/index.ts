@@ -200,6 +200,7 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
         const wide = new PanelModel(memoryOf(stateDB, 'wide'));
         const content = new RagentWidget(hostOf(wide));
         const widget = new MainAreaWidget({ content });
+        widget.toolbar.hide(); // the panel has its own line on top
         widget.id = `${PANEL_ID}-wide`;
         widget.title.label = trans.__('ragent');
         widget.title.icon = icon;

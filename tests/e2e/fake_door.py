@@ -293,7 +293,14 @@ class Door:
             queued=counts.get("queued", 0),
             alerts=sum(a.status is AlertStatus.PENDING for a in self.alerts.values()),
             best=best
-            and {"run": best[1].id, "name": best[1].name, "metric": "val_loss", "value": best[0], "mode": "min", "confirmed": False},
+            and {
+                "run": best[1].id,
+                "name": best[1].name,
+                "metric": "val_loss",
+                "value": best[0],
+                "mode": "min",
+                "confirmed": False,
+            },
         )
 
     def series(self, run_id: str, name: str, x: str, points: int, since: str | None) -> Series:

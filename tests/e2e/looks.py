@@ -1,20 +1,21 @@
 """Pictures of the panel in the states that matter, for people to look at.
 
-python tests/e2e/looks.py FOLDER [NAME …]      writes PNGs of the played states into FOLDER
+python -m tests.e2e.looks FOLDER [NAME …]      the page outside Lab, in all sizes and states
+python -m tests.e2e.looks --lab FOLDER         the panel in JupyterLab, in each of its themes
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Route, WebSocketRoute, sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from fake_door import a_day
+from .fake_door import Door, a_day
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGS = [
@@ -85,5 +86,65 @@ def take(folder: Path, wanted: list[str]) -> None:
         browser.close()
 
 
+THEMES = ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast")
+
+
+def play_for(page: Page, door: Door, url: str) -> None:
+    """Requests of this page to ragent at `url` are answered by `door`."""
+    hello = {"log_id": "log_a", "seq": door.seq}
+    text = json.dumps({"seq": door.seq, "time": 0, "topic": "engine", "type": "hello", "data": hello})
+
+    def forward(route: Route) -> None:
+        route.fulfill(response=route.fetch(url=door.url + route.request.url.removeprefix(url)))
+
+    def greet(socket: WebSocketRoute) -> None:
+        socket.on_message(lambda _: socket.send(text))
+
+    page.route("**/ragent/api/**", forward)
+    page.route_web_socket("**/ragent/api/v1/events/ws", greet)
+
+
+def take_lab(folder: Path) -> None:
+    """A real JupyterLab whose requests to ragent are answered by the played server."""
+    from .conftest import TOKEN, start_lab
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as root, sync_playwright() as play:
+        process, url = start_lab(Path(root), Path(home))
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        try:
+            for theme in THEMES:
+                name = theme.removeprefix("JupyterLab ").lower().replace(" ", "-")
+                with a_day(30) as door:
+                    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+                    play_for(page, door, url)
+                    page.goto(f"{url}/lab?reset&token={TOKEN}")
+                    page.wait_for_function("!!window.jupyterapp")
+                    page.evaluate("async () => { await jupyterapp.restored }")
+                    page.evaluate("name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})", theme)
+                    for shot, command in (
+                        ("list", "ragent:show-runs"),
+                        ("charts", "ragent:show-charts"),
+                        ("alerts", "ragent:show-alerts"),
+                        ("form", "ragent:new-run"),
+                    ):
+                        page.evaluate("id => jupyterapp.commands.execute(id)", command)
+                        page.wait_for_timeout(1200)  # the picture is for eyes: let it settle
+                        page.screenshot(path=folder / f"{name}-{shot}.png")
+                    page.evaluate("jupyterapp.commands.execute('ragent:show-alerts')")
+                    page.evaluate("jupyterapp.commands.execute('ragent:open-wide')")
+                    page.locator("#ragent-panel-wide .rg-row").first.click()
+                    page.wait_for_timeout(1500)
+                    page.screenshot(path=folder / f"{name}-wide.png")
+                    page.context.close()
+        finally:
+            browser.close()
+            process.terminate()
+            process.wait(20)
+
+
 if __name__ == "__main__":
-    take(Path(sys.argv[1]), sys.argv[2:])
+    if sys.argv[1] == "--lab":
+        take_lab(Path(sys.argv[2]))
+    else:
+        take(Path(sys.argv[1]), sys.argv[2:])
