@@ -28,7 +28,8 @@ from ragent_jupyter.adapters.gpus import find_gpus
 from ragent_jupyter.adapters.interpreters import LocalInterpreters
 from ragent_jupyter.adapters.notebooks import NotebookReports
 from ragent_jupyter.adapters.store import open_store
-from ragent_jupyter.domain.errors import BadInput, Held
+from ragent_jupyter.domain.alert import AlertStatus
+from ragent_jupyter.domain.errors import BadInput, Held, RagentError
 from ragent_jupyter.domain.events import TOPICS
 from ragent_jupyter.domain.ports import Executor, Gpus
 from ragent_jupyter.domain.wire import ErrorBody, ErrorReply
@@ -149,15 +150,21 @@ class Engine:
         """Serve until drained or idle."""
         server = HTTPServer(self.application(), max_body_size=MAX_BODY, max_buffer_size=MAX_BODY + (1 << 20))
         listening = bind_unix_socket(self.socket_path, 0o600)
-        server.add_socket(listening)
         self.runs.begin()
         self.sweeps.begin()
         loop = asyncio.get_running_loop()
         for owed in self._owed:
             self.effects.perform(owed)
-        for run in list(self.shell.runs.values()):
-            if run.status.terminal and not run.archived:
-                await self.alerts.follow_up(run.id)
+        # One look before the first answer: what ended while nobody was there must not be told as running. Doors that
+        # come meanwhile wait in the socket's backlog.
+        try:
+            await self.host.look_once(loop)
+        except (RagentError, OSError) as error:
+            log.error("the first look at the run folders failed: %s", error)
+        answered = {a.run_id for a in self.shell.alerts.values() if a.status is AlertStatus.RESOLVED}
+        for run_id in sorted(answered):
+            await self.alerts.follow_up(run_id)
+        server.add_socket(listening)
         self._tasks = [
             loop.create_task(self.host.run()),
             loop.create_task(self.scheduler.run()),
@@ -301,8 +308,6 @@ def main(argv: list[str] | None = None) -> int:
             loop.add_signal_handler(number, engine.drain, f"signal {number.name}")
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that started us may close
         await engine.run()
-
-    from ragent_jupyter.domain.errors import RagentError
 
     try:
         asyncio.run(serve())

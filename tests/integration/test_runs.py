@@ -326,3 +326,11 @@ def test_a_run_starts_from_its_callers_environment_less_what_is_not_its_business
     assert one.client.logs(again.id).text == "/data/hf,,,3\n"
     kept = (one.run_dir(first) / "base_env.json").read_text()
     assert "HF_HOME" in kept and "ANTHROPIC" not in kept and "JUPYTER" not in kept
+
+
+def test_the_first_answer_after_a_restart_knows_what_ended_meanwhile(one: Project) -> None:
+    run = one.run("sleep 1; exit 7")
+    one.wait(run, "running")
+    one.kill_engine()
+    wait_until(lambda: (one.run_dir(run) / "exit.json").exists())
+    assert one.client.run(run.id).status.value == "failed"
