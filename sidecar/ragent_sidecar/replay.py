@@ -88,7 +88,7 @@ def _run_folders(path: str) -> list[str]:
         return [path]
     for folder in (path, os.path.join(path, "runs"), os.path.join(path, ".ragent", "runs")):
         if os.path.isdir(folder):
-            found = sorted(e.path for e in os.scandir(folder) if e.is_dir() and _is_run_folder(e.path))
+            found = sorted(e.path for e in os.scandir(folder) if os.path.isdir(e.path) and _is_run_folder(e.path))
             if len(found) > 1 or (found and folder != path):
                 return found
     return [path]

@@ -19,6 +19,8 @@ def sniff(path: str) -> str | None:
     A log that reports nothing is still "stdout": whether it says anything is found out by reading it.
     """
     name = os.path.basename(path)
+    if not os.path.isfile(path):
+        return None  # to open a pipe would wait for its writer
     if ".tfevents." in name:
         return "tensorboard"
     try:
@@ -40,7 +42,7 @@ def sniff(path: str) -> str | None:
         return "metrics_jsonl"
     if name.endswith((".csv", ".tsv")):
         return "csv"
-    if name.endswith(".json"):
+    if name.endswith((".json", ".ipynb")):
         return None
     if decode_line(lines[0].encode()) is not None:
         return "metrics_jsonl"

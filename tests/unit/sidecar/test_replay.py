@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,16 @@ def test_it_replays_to_the_same_and_to_changed_alerts_after_a_row_was_changed(tm
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert named(replay([file])) == [("non_finite", "critical", "loss", 60)]
     assert replay([file]) == replay([file])
+
+
+def test_a_pipe_a_notebook_and_a_link_to_itself_stop_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.log")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "n.ipynb").write_text('{"cells": [], "nbformat": 4, "nbformat_minor": 5}')
+    (tmp_path / "ok.log").write_text("step 1 loss 0.5\n")
+    assert replay([tmp_path / "pipe.log"]).points == 0
+    assert replay([tmp_path / "n.ipynb"]).points == 0
+    assert [source.source for source in replay([tmp_path]).sources] == ["ok.log"]
 
 
 def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
