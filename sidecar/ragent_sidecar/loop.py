@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -279,4 +280,5 @@ def run(run_dir: str) -> int:
     except (OSError, msgspec.DecodeError, RagentError) as error:
         say(f"{run_dir} cannot be watched: {error}")
         return 1
+    gc.freeze()  # what was imported stays; the collector need not walk through it again and again
     return sidecar.run()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ragent_sidecar.feed import Owners
 from ragent_sidecar.progress import Pace, progress, total_from
-from ragent_sidecar.system import SystemProbe, tree_usage
+from ragent_sidecar.system import SystemProbe, _Nvml, tree_usage
 from ragent_sidecar.witness import Witness
 
 from ragent_jupyter.adapters.columns import ColumnReader
@@ -242,3 +244,72 @@ def test_system_values_are_columns_of_their_own(run_folder: RunFolder) -> None:
     witness.close()
     assert steps(run_folder, "system/rss_bytes") == [12]
     assert Path(run_folder.path / "watch.json").stat().st_size < 10_000
+
+
+class FakeNvml:
+    """The driver's library with two GPUs; process 7 computes on the second one."""
+
+    def nvmlInit_v2(self) -> int:
+        return 0
+
+    def nvmlDeviceGetCount_v2(self, count: Any) -> int:
+        count._obj.value = 2
+        return 0
+
+    def nvmlDeviceGetHandleByIndex_v2(self, index: int, handle: Any) -> int:
+        handle._obj.value = index + 1
+        return 0
+
+    def nvmlDeviceGetUtilizationRates(self, handle: Any, use: Any) -> int:
+        use._obj.gpu = 10 * handle.value
+        return 0
+
+    def nvmlDeviceGetMemoryInfo(self, handle: Any, memory: Any) -> int:
+        memory._obj.total, memory._obj.used = 100, 40 * handle.value
+        return 0
+
+    def nvmlDeviceGetComputeRunningProcesses_v3(self, handle: Any, count: Any, infos: Any) -> int:
+        count._obj.value = handle.value - 1
+        infos._obj[0].pid = 7
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("gpu_ids", "pids", "seen"),
+    [
+        ([], [7], (20.0, 80.0, 100.0)),
+        ([0], [7], (10.0, 40.0, 100.0)),
+        ([0, 1], [], (20.0, 80.0, 100.0)),
+        ([], [8], None),
+    ],
+)
+def test_the_gpus_are_those_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, gpu_ids: list[int], pids: list[int], seen: tuple[float, float, float] | None
+) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: FakeNvml())
+    values = _Nvml(gpu_ids).sample(pids)
+    names = ("gpu_util", "gpu_mem_used_bytes", "gpu_mem_total_bytes")
+    assert values == ({} if seen is None else dict(zip(names, seen, strict=True)))
+
+
+def test_without_a_driver_there_are_no_gpu_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert _Nvml([0]).sample([1]) == {}
+
+
+def test_a_row_is_visible_within_a_third_of_a_second(run_folder: RunFolder, spawn: Spawn) -> None:
+    """The goal is 300 ms for 95 of 100; here the median of a few has to hold, on a machine that is busy."""
+    spawn(run_folder)
+    run_folder.log({"step": 0, "loss": 1.0})
+    wait_until(lambda: steps(run_folder) == [0])
+    commits = run_folder.path / "metrics" / "commits.jsonl"
+    lags = []
+    for step in range(1, 8):
+        size, began = commits.stat().st_size, time.monotonic()
+        run_folder.log({"step": step, "loss": 1.0 - step / 100})
+        wait_until(lambda: commits.stat().st_size > size, every=0.002)  # noqa: B023
+        lags.append(time.monotonic() - began)
+    assert sorted(lags)[3] < 0.3
