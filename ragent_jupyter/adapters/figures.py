@@ -50,6 +50,11 @@ def _number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+def _words(text: str) -> str:
+    """A name as plotly shows it: it would take tags in there for its own, links too."""
+    return escape(text, quote=False)
+
+
 def plotly_json(spec: FigureSpec) -> dict[str, Any]:
     """The figure as plotly's JSON: {"data": traces, "layout": …}."""
     order = [c.run for c in spec.curves]
@@ -63,7 +68,7 @@ def plotly_json(spec: FigureSpec) -> dict[str, Any]:
             {
                 "type": "scatter",
                 "mode": "lines" if len(curve.x) > 1 else "markers",
-                "name": curve.name + (" (best)" if curve.best else ""),
+                "name": _words(curve.name) + (" (best)" if curve.best else ""),
                 "legendgroup": curve.run,
                 "x": list(curve.x),
                 "y": [_number(v) for v in curve.y],
@@ -75,9 +80,9 @@ def plotly_json(spec: FigureSpec) -> dict[str, Any]:
             if marks:
                 traces.append(_marks(curve, marks, symbol, what, colour, floor))
     layout = {
-        "title": {"text": spec.title},
-        "xaxis": {"title": {"text": spec.x_title}},
-        "yaxis": {"title": {"text": spec.y_title}, "type": "log" if spec.log_y else "linear"},
+        "title": {"text": _words(spec.title)},
+        "xaxis": {"title": {"text": _words(spec.x_title)}},
+        "yaxis": {"title": {"text": _words(spec.y_title)}, "type": "log" if spec.log_y else "linear"},
         "template": {},
         "margin": {"l": 60, "r": 20, "t": 40, "b": 50},
         "hovermode": "x unified",
@@ -119,7 +124,7 @@ def _marks(curve: Curve, xs: Sequence[float], symbol: str, what: str, colour: st
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": f"{curve.name}: {what} ({len(xs)})",
+        "name": f"{_words(curve.name)}: {what} ({len(xs)})",
         "legendgroup": curve.run,
         "x": list(xs),
         "y": [height(x) for x in xs],

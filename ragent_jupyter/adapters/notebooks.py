@@ -17,7 +17,7 @@ def report_cells(report: Report, data: ReportData) -> list[tuple[str, str, dict[
     what = repr(data.sweep.id) if data.sweep else repr([r.id for r in data.runs])
     title = f", title={data.title!r}" if data.title else ""
     cells: list[tuple[str, str, dict[str, Any] | None]] = [
-        ("markdown", f"# {report.title}", None),
+        ("markdown", f"# {tables.safe(report.title)}", None),
         (
             "code",
             "# Every number below is asked for anew when this notebook runs: run all cells after new results.\n"

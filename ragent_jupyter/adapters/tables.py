@@ -67,11 +67,11 @@ def text(table: Table) -> str:
     return "\n".join(lines)
 
 
-def _safe(words: str) -> str:
+def safe(words: str) -> str:
     """A sentence as Markdown that cannot become anything else: it may quote a log."""
-    for mark in "\\`*_{}[]<>#|~":
+    for mark in "\\`*_{}[]<>#|~$&":
         words = words.replace(mark, "\\" + mark)
-    return words.replace("\n", " ")
+    return " ".join(words.split())
 
 
 def markdown(sentences: Sequence[Sentence]) -> str:
@@ -83,7 +83,7 @@ def markdown(sentences: Sequence[Sentence]) -> str:
         if wanted != heading:
             out.append(f"\n### {wanted}\n")
             heading = wanted
-        out.append(f"- {_safe(sentence.text)}")
+        out.append(f"- {safe(sentence.text)}")
     return "\n".join(out).strip()
 
 
