@@ -94,6 +94,8 @@ describe("a notebook's live chart", () => {
     kernel.tell({ kind: 'all', names: ['loss'], n: 1, batch: 1 }, [0], [9]);
     kernel.tell({ kind: 'rows', n: 1, batch: 2 }, [1], [8]);
     kernel.tell({ kind: 'rows', n: 1, batch: 2 }, [1], [8]);
+    draw();
+    expect(plots[0].data[0]).toEqual([0, 1]);
     kernel.tell({ kind: 'rows', n: 1, batch: 4 }, [3], [6]);
     expect(kernel.sent.length).toBe(2);
     kernel.tell({ kind: 'rows', n: 1, batch: 5 }, [4], [5]);

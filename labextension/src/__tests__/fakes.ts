@@ -29,6 +29,7 @@ export const anAlert = (
   title: 'loss became NaN at step 4',
   raised_at: 1000,
   choices: [
+    { id: 'lower', action: 'retry_with', label: 'Lower lr', set: { lr: 1 } },
     { id: 'stop', action: 'stop', label: 'Stop run', set: {} },
     { id: 'ignore', action: 'ignore', label: 'Ignore', set: {} }
   ],
