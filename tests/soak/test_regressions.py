@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -126,10 +128,28 @@ def test_a_tmux_server_that_is_killed_while_it_answers_costs_no_run(
         return real(asked, *args)
 
     monkeypatch.setattr(executor, "_call", call)
+    assert executor.submit(_spec(world))
+    assert died == [command]
+    wait_until((world.project / ".ragent" / "runs" / "run_1" / "claim.json").exists)
+
+
+def test_a_tmux_server_that_is_killed_while_it_starts_costs_no_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed 5: "tmux does not start", and not a word why."""
+    shim, marker = world.folder / "bin" / "tmux", world.folder / "died"
+    shim.parent.mkdir()
+    dies = f'case "$*" in *new-session*) [ -e {marker} ] || {{ touch {marker}; exit 1; }};; esac'
+    shim.write_text(f'#!/bin/sh\n{dies}\nexec {shutil.which("tmux")} "$@"\n')
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+    assert TmuxExecutor(world.project).submit(_spec(world))
+    assert marker.exists()
+    wait_until((world.project / ".ragent" / "runs" / "run_1" / "claim.json").exists)
+
+
+def _spec(world: World) -> LaunchSpec:
     folder = world.project / ".ragent" / "runs" / "run_1"
     folder.mkdir(parents=True)
     argv = [sys.executable, "-I", "-S", proc.wrapper_path(), str(folder)]
-    spec = LaunchSpec(run_id="run_1", run_dir=str(folder), name="a", wrapper=argv, cwd=str(folder))
-    assert executor.submit(spec)
-    assert died == [command]
-    wait_until((folder / "claim.json").exists)
+    return LaunchSpec(run_id="run_1", run_dir=str(folder), name="a", wrapper=argv, cwd=str(folder))

@@ -242,8 +242,9 @@ class TmuxExecutor:
             raise MissingPart("tmux does not start.", "See whether its socket folder is reachable.") from None
         if done.returncode == 0 or "duplicate session" in done.stderr:
             return
-        if "server exited" in done.stderr:
-            # A server that is just ending still holds the socket: there is nothing to wait on but its end.
+        if "server exited" in done.stderr or not done.stderr.strip():
+            # A server that is just ending still holds the socket, one that was just killed leaves its client without
+            # a word: there is nothing to wait on but its end.
             time.sleep(0.05)
             return
         problem = f"tmux does not start: {done.stderr.strip()}."
