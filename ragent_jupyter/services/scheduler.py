@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 
@@ -10,7 +11,7 @@ from ragent_jupyter.domain.errors import RagentError, WrongMoment
 from ragent_jupyter.domain.ports import Gpus
 from ragent_jupyter.domain.run import Run, RunStatus
 from ragent_jupyter.rules import run_life
-from ragent_jupyter.rules.schedule import gpus_from, place
+from ragent_jupyter.rules.schedule import Placement, gpus_from, place
 
 from .runs import RunsDesk
 from .shell import Shell
@@ -73,13 +74,14 @@ class Scheduler:
             own = frozenset(await asyncio.get_running_loop().run_in_executor(None, self.own_pids, live))
             gpus = gpus_from(listing, own)
             queued, live = self.queue(), self.shell.live_runs()  # the world went on while we looked
-        for placement in place(queued, live, gpus, self.parallel):
-            run = self.shell.runs[placement.run_id]
-            now = self.shell.clock.now()
-            try:
-                await self.runs.feed(run.id, run_life.Place(now, placement.gpu_ids, run.executor))
-            except WrongMoment:
-                continue  # cancelled a moment ago
+        # Together, so that many launches share one fsync; each is decided at once, in queue order.
+        await asyncio.gather(*(self._launch(placement) for placement in place(queued, live, gpus, self.parallel)))
+
+    async def _launch(self, placement: Placement) -> None:
+        run = self.shell.runs[placement.run_id]
+        wish = run_life.Place(self.shell.clock.now(), placement.gpu_ids, run.executor)
+        with contextlib.suppress(WrongMoment):  # cancelled a moment ago
+            await self.runs.feed(run.id, wish)
 
     def own_pids(self, live: list[Run]) -> list[int]:
         """Processes of our live runs, with their descendants: what they hold is not foreign."""
