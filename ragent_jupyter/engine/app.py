@@ -181,6 +181,7 @@ class Engine:
             server.stop()
             self.host.stop()
             self.scheduler.stop()
+            self._tasks[-1].cancel()  # housekeeping: it has nothing to finish
             await asyncio.wait(self._tasks, timeout=5.0)
             for task in self._tasks:
                 task.cancel()
@@ -231,8 +232,11 @@ class Engine:
         changes = []
         for name, value in wanted.items():
             type_ = _PREFS.get(name)
-            if value is not None and type_ is not None and not isinstance(value, type_):
-                raise BadInput(f"{name} must be a {type_.__name__}.", "Send it so, or null to reset it.")
+            # True is an int to Python, and no number of runs.
+            if type_ and value is not None and (not isinstance(value, type_) or isinstance(value, bool)):
+                raise BadInput(f"{name} is not of type {type_.__name__}.", "Send it so, or null to reset it.")
+            if name == "parallel" and value is not None and value < 1:
+                raise BadInput(f"parallel is {value}.", "Give 1 or more, or null for one run a core.")
             if len(msgspec.json.encode(value)) > 65536:
                 raise BadInput(f"{name} is larger than 64 KiB.", "Preferences are small.")
             changes.append(Change("prefs_changed", {"id": name, "value": value}))

@@ -114,7 +114,8 @@ class Shell:
         self.sweeps = {s.id: s for s in (msgspec.json.decode(d, type=Sweep) for d in self.store.load("sweep"))}
         self.alerts = {a.id: a for a in (msgspec.json.decode(d, type=Alert) for d in self.store.load("alert"))}
         self.reports = {r["id"]: r for r in (msgspec.json.decode(d) for d in self.store.load("report"))}
-        self.prefs = {p["id"]: p["value"] for p in (msgspec.json.decode(d) for d in self.store.load("pref"))}
+        prefs = [msgspec.json.decode(d) for d in self.store.load("pref")]
+        self.prefs = {p["id"]: p["value"] for p in prefs if p["value"] is not None}
         self.offsets = dict(self.store.offsets())
         self.ring.clear()
         self.ring_start = self.store.newest_seq()
@@ -130,6 +131,8 @@ class Shell:
             self.alerts[obj.id] = obj
         elif change.type.startswith("report"):
             self.reports[obj["id"]] = obj
+        elif obj["value"] is None:
+            self.prefs.pop(obj["id"], None)
         else:
             self.prefs[obj["id"]] = obj["value"]
 

@@ -309,6 +309,22 @@ def test_a_drained_engine_leaves_its_runs_alone(p: Project) -> None:
     assert run.status.value == "finished" and p.engine_pid != pid
 
 
+def test_a_drained_engine_makes_way_at_once(one: Project) -> None:
+    pid = one.engine_pid
+    one.client.post("drain")
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 4)
+
+
+def test_preferences_are_of_their_kind_and_null_removes_them(one: Project) -> None:
+    for wrong in (True, 0, -3, "2"):
+        with pytest.raises(BadInput):
+            one.client.put("prefs", {"parallel": wrong})
+    one.client.put("prefs", {"parallel": 3, "theme": "dark"})
+    assert one.client.put("prefs", {"parallel": None})["prefs"] == {"theme": "dark"}
+    one.kill_engine()
+    assert one.client.get("prefs")["prefs"] == {"theme": "dark"}
+
+
 def test_many_runs_of_nothing_start_quickly_and_all_end(p: Project) -> None:
     p.client.put("prefs", {"parallel": 8})
     runs = [p.run("true", name=f"n{i}") for i in range(12)]
