@@ -254,7 +254,7 @@ def _facts(out: Out, run: Run) -> list[tuple[str, str]]:
         ("env", "  ".join(f"{k}={v}" for k, v in run.env.items())),
         ("executor", run.executor + (f"  {run.executor_handle}" if run.executor_handle else "")
          + (f"  {place}" if place else "")),
-        ("sweep", f"{run.sweep_id}, trial {run.trial}" if run.sweep_id else ""),
+        ("sweep", f"{run.sweep_id}, trial {(run.trial or 0) + 1}" if run.sweep_id else ""),
         ("retry of", run.retry_of or ""),
         ("git", f"{git.commit[:10]} {git.branch}{' (uncommitted changes)' if git.dirty else ''}" if git else ""),
         ("time", f"created {ago(run.created_at)}{f', ran {duration(took)}' if took is not None else ''}{ended}"),
