@@ -64,7 +64,7 @@ class Outside:
         path, runs = told[0]
         name = os.path.relpath(path, self._spec.cwd)
         others = ", ".join(run for run in runs if run != self._spec.run_id) or "another run"
-        more = f" (and {len(told) - 1} more files)" if len(told) > 1 else ""
+        more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
         self._witness.alert(
             Raise(
                 rule="ambiguous_source",

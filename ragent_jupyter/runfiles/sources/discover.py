@@ -97,6 +97,7 @@ class Discovery:
         self._pids: set[int] = set()  # of this run, ever seen; an event file bears its writer's
         self._held_by: dict[str, set[str]] = {}
         self._shared: set[str] = set()  # seen open in two runs at once
+        self._theirs: set[str] = set()  # seen open in another run only: still its own when that run has ended
         self._baseline = self._read_baseline()
 
     # -- before the launch ------------------------------------------------------------------------------------------
@@ -159,7 +160,7 @@ class Discovery:
         claimants = [self._run_id, *(other.run_id for other in rivals)]
         event = _EVENT_PID.search(os.path.basename(path))
         if held or (event and int(event[1]) in self._pids):
-            if any(self._holds(other, path) for other in rivals):
+            if path in self._theirs or any(self._holds(other, path) for other in rivals):
                 self._shared.add(path)  # and it stays so when one of them has ended: its rows are still in there
             return ("", claimants) if path in self._shared else ("a process of this run holds it open", [])
         mine = any(within(path, folder) for folder in self._named)
@@ -170,7 +171,9 @@ class Discovery:
             return "", claimants if mine else []
         if not rivals:
             return "in the run's working folder, which no other run shared", []
-        if any(self._holds(other, path) for other in rivals) or self._was_there(path):
+        if any(self._holds(other, path) for other in rivals):
+            self._theirs.add(path)
+        if path in self._theirs or self._was_there(path):
             return "", []  # theirs, or there before us beside others that live
         return "", claimants
 

@@ -122,6 +122,22 @@ def test_two_trials_in_one_folder_each_has_what_its_process_holds_open(project: 
     assert not a.alerts() and not b.alerts()
 
 
+def test_what_a_neighbour_was_seen_to_hold_stays_its_own_when_it_has_ended(
+    project: Path, job: Job, spawn: Spawn
+) -> None:
+    a, b = make(project, "run_a"), make(project, "run_b")
+    jobs = [
+        job(a, HOLDING.format(path="a.csv", mode="w", first=0)),
+        job(b, HOLDING.format(path="b.csv", mode="w", first=10)),
+    ]
+    sidecars = [spawn(a), spawn(b)]
+    wait_until(lambda: losses(a) and losses(b))
+    for run, process, sidecar in zip((b, a), jobs[::-1], sidecars[::-1], strict=True):
+        end(run, process, sidecar)
+    assert (losses(a), losses(b)) == ([0, 1, 2, 3, 4], [10, 11, 12, 13, 14])
+    assert not a.alerts() and not b.alerts()
+
+
 def test_what_two_trials_could_have_written_is_read_for_none_and_asked_about_once(
     project: Path, job: Job, spawn: Spawn
 ) -> None:
