@@ -83,13 +83,21 @@ class Neighbours:
                 found.append(run)
         return found
 
+    def _before(self) -> float:
+        """Whoever ended until then was gone when our job began. By the file system's own clock, so that the trial
+        before us, gone for a hundredth of a second, is no neighbour."""
+        try:
+            return os.stat(os.path.join(self._runs_dir, self._own, "claim.json")).st_mtime
+        except OSError:
+            return self._since - 1.0
+
     def _neighbour(self, name: str) -> Neighbour | None:
         folder = os.path.join(self._runs_dir, name)
         try:
             ended: float | None = os.stat(os.path.join(folder, "exit.json")).st_mtime
         except OSError:
             ended = None
-        if ended is not None and ended < self._since - 1.0:
+        if ended is not None and ended <= self._before():
             self._done.add(name)
             return None
         known = self._specs.get(name)
