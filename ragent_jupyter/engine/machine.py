@@ -19,6 +19,8 @@ from ragent_jupyter.domain.run import GitState, Interpreter, Run
 from ragent_jupyter.rules.environment import job_env
 from ragent_jupyter.runfiles import proc
 from ragent_jupyter.runfiles.jsonl import publish
+from ragent_jupyter.runfiles.sources.discover import note_launch
+from ragent_jupyter.runfiles.sources.neighbours import named_folders
 from ragent_jupyter.runfiles.spec import AttachSpec, SidecarSpec, read_base_env, read_spec
 
 _GIT_TIMEOUT_S = 5.0
@@ -48,6 +50,13 @@ class LocalMachine:
             own["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         base = read_base_env(run_dir)
         return job_env(os.environ if base is None else base, self._interpreter_env(run.interpreter), run.env, own)
+
+    def note_files(self, run: Run, run_dir: Path, env: dict[str, str]) -> None:
+        """Note the metric files that are there already: what is in them now is not this run's."""
+        try:
+            note_launch(os.fspath(run_dir), run.cwd, named_folders(run.argv, env, run.cwd))
+        except OSError:
+            pass  # a full disk: the sidecar notes them at its first look
 
     def git_state(self, cwd: str, run_dir: Path) -> GitState | None:
         """Commit, branch and the uncommitted diff (kept as git.diff), or None outside a repository or without git."""

@@ -31,6 +31,7 @@ class Machine(Protocol):
     """What launching needs to know of this machine; the engine's joining place brings it."""
 
     def job_env(self, run: Run, run_dir: Path) -> dict[str, str]: ...
+    def note_files(self, run: Run, run_dir: Path, env: dict[str, str]) -> None: ...
     def git_state(self, cwd: str, run_dir: Path) -> GitState | None: ...
     def wrapper_argv(self, run_dir: Path) -> list[str]: ...
     def sidecar(self, run_dir: Path) -> SidecarSpec | None: ...
@@ -165,6 +166,8 @@ class Effects:
                     attach=self.machine.attach(run.pid or 0) if run.kind == "interactive" else None,
                     sidecar=self.machine.sidecar(run_dir),
                 )
+                if run.kind != "interactive":
+                    self.machine.note_files(run, run_dir, env)
                 write_spec(run_dir, spec, env)
             kill_point("effects.spec_written")
             return executor.submit(

@@ -174,10 +174,10 @@ class CsvFile:
         self._tail.close()
 
 
-def csv_baseline(path: str) -> tuple[int, int]:
-    """(rows, checksum of the first one) of a file as it is now: what a later reader is to pass over."""
+def csv_baseline(path: str, size: int) -> tuple[int, int]:
+    """(rows, checksum of the first one) of a file's first `size` bytes: what a later reader is to pass over."""
     source = CsvFile(path, id="")
-    while source.read(1 << 20, 0.0) or source.more:
+    while source.read(1 << 20, 0.0, until={"offset": size}) or source.more:
         pass
     source.close()
     return source._rows, source._first or 0

@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 import re
 import time
+from binascii import crc32
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ..jsonl import atomic_write
 from .births import birth
@@ -30,6 +31,8 @@ from .vocabulary import is_metric_name
 _CLOCK_S = 0.011  # file systems stamp with a clock that lags by a tick of up to 10 ms
 _DEPTH = 5  # folders below the one that is searched
 _ENTRIES = 20_000
+_NOTE = "baseline.json"
+_MARK = 256  # bytes
 _SKIP_FOLDERS = frozenset(
     {"node_modules", "__pycache__", "site-packages", "venv", "env", "datasets", "wandb", "mlruns", "dist", "build"}
 )
@@ -38,10 +41,16 @@ _SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "
 
 
 class Baseline(Struct, omit_defaults=True):
-    """A candidate as it stood at the launch. rows, first: of a CSV; entries, crc: of a Trainer's history."""
+    """A candidate as it stood at the launch. rows, first: of a CSV; entries, crc: of a Trainer's history.
+
+    mark: a checksum of its last bytes then.  rough: rows and entries are still to be counted.
+    """
 
     size: int = 0
     ino: int = 0
+    mtime_ns: int = 0
+    mark: int = 0
+    rough: bool = False
     rows: int = 0
     first: int = 0
     entries: int = 0
@@ -102,21 +111,21 @@ class Discovery:
 
     # -- before the launch ------------------------------------------------------------------------------------------
     def _read_baseline(self) -> dict[str, Baseline]:
-        """Noted once, at the first start; later starts read the note."""
-        path = os.path.join(self._run_dir, "baseline.json")
+        """Noted by whoever launches (`note_launch`), counted here once; later starts read the note."""
+        path = os.path.join(self._run_dir, _NOTE)
         try:
             with open(path, "rb") as file:
-                return msgspec.json.decode(file.read(), type=dict[str, Baseline])
+                noted = msgspec.json.decode(file.read(), type=dict[str, Baseline])
         except (OSError, msgspec.DecodeError):
-            pass  # the first start, or a note that cannot be read: note again, which can only leave rows out
-        noted: dict[str, Baseline] = {}
-        for candidate in self._candidates():
-            if self._was_there(candidate):
-                noted[candidate] = _note(candidate)
+            # Nobody noted, or it cannot be read: note now, which can only leave rows out.
+            noted = {c: _stand(c) for c in self._candidates() if self._was_there(c)}
+        if not any(one.rough for one in noted.values()):
+            return noted
+        noted = {c: _counted(c, one) if one.rough else one for c, one in noted.items()}
         try:
             atomic_write(path, msgspec.json.encode(noted), fsync=False)
         except OSError:
-            pass  # a full disk; this process still knows, and a later one notes again
+            pass  # a full disk; this process still knows, and a later one counts again
         return noted
 
     def _was_there(self, path: str) -> bool:
@@ -203,7 +212,8 @@ class Discovery:
         except OSError:
             return False
         noted = self._baseline.get(path)
-        if noted is not None and (stat.st_size, stat.st_ino) == (noted.size, noted.ino):
+        same = noted is not None and (stat.st_size, stat.st_ino) == (noted.size, noted.ino)
+        if noted is not None and same and stat.st_mtime_ns == noted.mtime_ns:
             return False
         return stat.st_mtime >= self._launched - 1.0
 
@@ -224,6 +234,8 @@ class Discovery:
             return None
         options: dict[str, Any] = {}
         noted = self._baseline.get(path)
+        if noted is not None and _rewritten(path, noted):
+            noted = None  # nothing of it is from before the launch
         if format == "hf_state":
             folder = os.path.dirname(path)
             if os.path.basename(folder).startswith("checkpoint-"):
@@ -239,9 +251,9 @@ class Discovery:
         self._known[path] = id
         if format == "tensorboard":
             options = {"since": self._launched, "prefix": self._prefix(os.path.dirname(path))}
-        elif noted is not None and noted.ino == _inode(path) and format == "csv":
+        elif noted is not None and format == "csv":
             options = {"skip_rows": noted.rows, "first": noted.first}
-        elif noted is not None and noted.ino == _inode(path) and format == "metrics_jsonl":
+        elif noted is not None and format == "metrics_jsonl":
             options = {"start": noted.size}
         return Found(path, format, id, proof, options)
 
@@ -252,36 +264,41 @@ class Discovery:
         self._folders.add(folder)
         return "" if first and name not in _SPLIT_FOLDERS else f"{name}/"
 
-    # -- the walk -----------------------------------------------------------------------------------------------------
     def _candidates(self) -> list[str]:
-        roots = [folder for folder in [self._cwd, *self._named] if os.path.isdir(folder)]
-        found: list[str] = []
-        left = _ENTRIES
-        for root in roots:
-            if root == self._cwd or not within(root, self._cwd):
-                left = self._walk(root, 0, left, found)
-        return found
+        return _candidates(self._run_dir, self._cwd, self._named)
 
-    def _walk(self, folder: str, depth: int, left: int, found: list[str]) -> int:
-        try:
-            with os.scandir(folder) as entries:
-                others: list[os.DirEntry[str]] = []
-                for entry in entries:
-                    left -= 1
-                    if left <= 0:
-                        return 0
-                    name = entry.name
-                    if _candidate_name(name):
-                        if entry.is_file(follow_symlinks=False) and not within(entry.path, self._run_dir):
-                            found.append(entry.path)
-                    elif depth < _DEPTH and not name.startswith(".") and name not in _SKIP_FOLDERS:
-                        others.append(entry)
-        except OSError:
-            return left
-        for other in others:
-            if other.is_dir(follow_symlinks=False) and not os.path.exists(os.path.join(other.path, "pyvenv.cfg")):
-                left = self._walk(other.path, depth + 1, left, found)
+
+# -- the walk ---------------------------------------------------------------------------------------------------------
+def _candidates(run_dir: str, cwd: str, named: list[str]) -> list[str]:
+    """Files that may hold metrics, in the folders of a run. All paths are real ones."""
+    found: list[str] = []
+    left = _ENTRIES
+    for root in [folder for folder in [cwd, *named] if os.path.isdir(folder)]:
+        if root == cwd or not within(root, cwd):
+            left = _walk(root, run_dir, 0, left, found)
+    return found
+
+
+def _walk(folder: str, run_dir: str, depth: int, left: int, found: list[str]) -> int:
+    try:
+        with os.scandir(folder) as entries:
+            others: list[os.DirEntry[str]] = []
+            for entry in entries:
+                left -= 1
+                if left <= 0:
+                    return 0
+                name = entry.name
+                if _candidate_name(name):
+                    if entry.is_file(follow_symlinks=False) and not within(entry.path, run_dir):
+                        found.append(entry.path)
+                elif depth < _DEPTH and not name.startswith(".") and name not in _SKIP_FOLDERS:
+                    others.append(entry)
+    except OSError:
         return left
+    for other in others:
+        if other.is_dir(follow_symlinks=False) and not os.path.exists(os.path.join(other.path, "pyvenv.cfg")):
+            left = _walk(other.path, run_dir, depth + 1, left, found)
+    return left
 
 
 def _candidate_name(path: str) -> bool:
@@ -314,16 +331,58 @@ def metric_format(path: str) -> str | None:
     return None
 
 
-def _note(path: str) -> Baseline:
+# -- before the launch ------------------------------------------------------------------------------------------------
+def note_launch(run_dir: str, cwd: str, named: list[str]) -> None:
+    """Note how the candidates stand before the job begins, so that a job of a tenth of a second loses no row.
+
+    For whoever launches; costs a walk, parses nothing. named: as for `Discovery`.  Raises OSError.
+    """
+    found = _candidates(os.path.realpath(run_dir), os.path.realpath(cwd), named)
+    noted = {path: _stand(path) for path in found}
+    atomic_write(os.path.join(run_dir, _NOTE), msgspec.json.encode(noted), fsync=False)
+
+
+def _stand(path: str) -> Baseline:
     try:
         stat = os.stat(path)
     except OSError:
         return Baseline()
-    noted = Baseline(size=stat.st_size, ino=stat.st_ino)
-    if path.endswith((".csv", ".tsv")) and stat.st_size <= 64 << 20 and metric_format(path) == "csv":
-        noted.rows, noted.first = csv_baseline(path)
-    elif os.path.basename(path) == NAME and (history := history_of(path)):
-        noted.entries, noted.crc = history
+    return Baseline(stat.st_size, stat.st_ino, stat.st_mtime_ns, _mark(path, stat.st_size), rough=True)
+
+
+def _mark(path: str, size: int) -> int:
+    """A checksum of the last bytes before `size`; 0 if they cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, size - _MARK))
+            return crc32(file.read(min(_MARK, size)))
+    except OSError:
+        return 0
+
+
+def _rewritten(path: str, noted: Baseline) -> bool:
+    """Whether a file was begun anew since it was noted: then all of it is from after the launch."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return True
+    if stat.st_ino != noted.ino or stat.st_size < noted.size:
+        return True
+    if stat.st_size == noted.size and stat.st_mtime_ns != noted.mtime_ns:
+        return True  # the same content again, as a program with a fixed seed writes it
+    return _mark(path, noted.size) != noted.mark
+
+
+def _counted(path: str, noted: Baseline) -> Baseline:
+    """What is to be passed over of a file that was noted."""
+    noted = structs.replace(noted, rough=False)
+    if os.path.basename(path) == NAME:
+        entries, crc = history_of(path) or (0, 0)
+        return structs.replace(noted, entries=entries, crc=crc)
+    small = path.endswith((".csv", ".tsv")) and noted.size <= 64 << 20
+    if small and not _rewritten(path, noted) and metric_format(path) == "csv":
+        rows, first = csv_baseline(path, noted.size)
+        return structs.replace(noted, rows=rows, first=first)
     return noted
 
 
@@ -338,13 +397,6 @@ def _could_write(other: Neighbour, path: str) -> bool:
         return other.started <= os.stat(path).st_mtime + 1.0
     except OSError:
         return True
-
-
-def _inode(path: str) -> int:
-    try:
-        return os.stat(path).st_ino
-    except OSError:
-        return -1
 
 
 def launch_time(run_dir: str) -> float:

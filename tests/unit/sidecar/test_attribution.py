@@ -15,6 +15,7 @@ import pytest
 
 from ragent_jupyter.adapters.columns import ColumnReader
 from ragent_jupyter.domain.facts import SourceFound
+from ragent_jupyter.runfiles.sources.discover import note_launch
 from tests.support.wait import wait_until
 
 from .conftest import RunFolder, Spawn
@@ -219,6 +220,31 @@ def test_rows_from_before_the_launch_never_count(project: Path, job: Job, spawn:
     assert losses(run) == [50, 51]
     assert losses(run, "acc") == [60]
     end(run, process, sidecar)
+
+
+# What a program with a fixed seed writes each time, at once; "a" goes on where the last run stopped.
+AT_ONCE = """
+import json
+with open("{name}", "{mode}") as f:
+    if "{name}".endswith("csv"):
+        f.write("step,loss\\n" + "".join(f"{{i}},0.{{i}}\\n" for i in range(9)))
+    else:
+        f.write("".join(json.dumps({{"step": i, "loss": i}}) + "\\n" for i in range(9)))
+"""
+
+
+@pytest.mark.parametrize("mode", ["a", "w"])
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_a_short_job_that_runs_again_in_the_same_folder_loses_no_row(
+    project: Path, job: Job, spawn: Spawn, name: str, mode: str
+) -> None:
+    for run in (make(project, "run_a"), make(project, "run_b")):
+        note_launch(str(run.path), str(run.cwd), [])  # as whoever launches does it
+        process = job(run, AT_ONCE.format(name=name, mode=mode))
+        process.wait()
+        sidecar = spawn(run)
+        end(run, process, sidecar)
+        assert losses(run) == list(range(9)), run.run_id
 
 
 def test_a_file_that_another_run_left_behind_is_not_the_next_ones(project: Path, job: Job, spawn: Spawn) -> None:
