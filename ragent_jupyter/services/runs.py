@@ -159,7 +159,7 @@ class RunsDesk:
             raise BadInput(f"{body.gpus} GPUs cannot be asked for.", "Give a number from 0 to 64.")
         loop = asyncio.get_running_loop()
         if body.kind == "interactive":
-            if not body.pid:
+            if body.pid is None or not 0 < body.pid < 1 << 31:
                 raise BadInput("An interactive run names no process.", "Send the kernel's pid.")
             executor = "process"
             interpreter: Interpreter | None = Interpreter(body.caller_python or "")

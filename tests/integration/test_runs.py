@@ -315,6 +315,12 @@ def test_a_drained_engine_makes_way_at_once(one: Project) -> None:
     wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 4)
 
 
+@pytest.mark.parametrize("pid", [None, 0, -4, 1 << 40])
+def test_an_interactive_run_names_a_process(one: Project, pid: int | None) -> None:
+    with pytest.raises(BadInput, match="names no process"):
+        one.client.create_run(CreateRun(command="notebook", kind="interactive", pid=pid))
+
+
 def test_preferences_are_of_their_kind_and_null_removes_them(one: Project) -> None:
     for wrong in (True, 0, -3, "2"):
         with pytest.raises(BadInput):
