@@ -6,9 +6,11 @@ import os
 import re
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ragent_jupyter.runfiles.sources.protocol import RANKS, Block, Source
+
+GRACE_S = 0.25  # a script logs and prints the same row within a few milliseconds; a loaded machine needs longer
 
 _SAME = re.compile(r"[\W_]+")
 
@@ -27,7 +29,8 @@ class Owners:
 
     A script that prints its loss and logs it as well must not have it twice. The best source that ever gave a metric
     keeps it; from the moment a better one appears, the lesser one's values are dropped. What the lesser one gave until
-    then stays: the better source usually tells those steps again, which the columns store as a rewind.
+    then stays: the better source usually tells those steps again, which the columns store as a rewind. That happens
+    only to a better source that comes late: the first rows of a lesser one are held back for `GRACE_S` (see Feed).
     """
 
     def __init__(self, state: dict[str, str] | None = None) -> None:
@@ -60,6 +63,10 @@ class Owners:
             return block
         return block.only(keep) if keep else None
 
+    def unheard(self, source_id: str, block: Block) -> bool:
+        """Whether the block names a metric that no source has given yet."""
+        return any(same_name(name) not in self._owner for name in block.names)
+
     def _judge(self, me: str, names: list[str]) -> list[int] | None:
         """Positions that count; None: all of them."""
         keep: list[int] = []
@@ -82,10 +89,25 @@ class Owners:
         return dict(self._owner)
 
 
-class Feed:
-    """The sources, read best first. One that fails is left out of this tick and shown in `health`, never fatal."""
+class _Held(NamedTuple):
+    """Rows that were read and do not count yet. state: where the source stood before them, for the commit."""
 
-    def __init__(self) -> None:
+    blocks: list[Block]
+    state: dict[str, Any]
+    until: float
+
+
+class Feed:
+    """The sources, read best first. One that fails is left out of this tick and shown in `health`, never fatal.
+
+    A script prints its loss a moment before or after it logs it. Whichever this process happens to see first, the
+    metric belongs to the better source: a lesser source's first rows of a metric wait for `GRACE_S`, and meanwhile
+    that source is not read on.
+    """
+
+    def __init__(self, owners: Owners) -> None:
+        self._owners = owners
+        self._held: dict[str, _Held] = {}
         self.sources: dict[str, Source] = {}
         self.health: dict[str, str] = {}
         self._committed: dict[str, dict[str, Any]] = {}
@@ -98,14 +120,28 @@ class Feed:
 
     def remove(self, id: str) -> None:
         source = self.sources.pop(id, None)
+        self._held.pop(id, None)
         if source is not None:
             source.close()
+
+    def state_of(self, source: Source) -> dict[str, Any]:
+        """Where a source stands, without what is held back."""
+        held = self._held.get(source.id)
+        return source.state() if held is None else held.state
 
     def read(self, limit: int, now: float, *, final: bool = False) -> Iterator[tuple[Source, list[Block]]]:
         """What is new in each source, about `limit` bytes of each at most."""
         for source in list(self.sources.values()):
             if source.id in self._failed:
                 continue
+            held = self._held.get(source.id)
+            if held is not None:
+                if final or not now < held.until <= now + GRACE_S:  # a clock that was set back holds nothing for long
+                    del self._held[source.id]
+                    yield source, held.blocks
+                if not final:
+                    continue
+            before = source.state() if RANKS.get(source.format, 9) else {}
             try:
                 blocks = source.read(limit, now, final=final)
             except OSError as error:
@@ -118,11 +154,20 @@ class Feed:
                 self.health[source.id] = f"{source.id} cannot be read on: {type(error).__name__}: {error}"
                 continue
             self.health.pop(source.id, None)
+            if before and not final and any(self._owners.unheard(source.id, block) for block in blocks):
+                self._held[source.id] = _Held(blocks, before, now + GRACE_S)
+                continue
             yield source, blocks
 
     @property
     def more(self) -> bool:
-        return any(source.more for source in self.sources.values() if source.id not in self.health)
+        ready = (source for id, source in self.sources.items() if id not in self.health and id not in self._held)
+        return any(source.more for source in ready)
+
+    @property
+    def holding(self) -> bool:
+        """Whether rows are held back, so that it is worth looking again soon."""
+        return bool(self._held)
 
     def changed(self, states: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Those that differ from what was last `committed`."""

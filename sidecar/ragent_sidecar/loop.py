@@ -138,7 +138,7 @@ class Sidecar:
         wrote = self._settle()
         self.witness.snapshot()
         self._write_live(force=False)
-        return bool(points or wrote or self.witness.feed.more)
+        return bool(points or wrote or self.witness.feed.more or self.witness.feed.holding)
 
     def _is_due(self, what: str, every: float) -> bool:
         now = time.monotonic()

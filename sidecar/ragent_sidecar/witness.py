@@ -61,7 +61,6 @@ class Witness:
         self.run_dir = run_dir
         self.run_id = run_id
         self.columns = ColumnWriter(os.path.join(run_dir, "metrics"))
-        self.feed = Feed()
         self._facts = LineWriter(os.path.join(run_dir, "facts.jsonl"))
         self._pending: list[Raise | SourceFound | Asleep] = []
         self._known: set[str] = set()
@@ -78,6 +77,7 @@ class Witness:
             snapshot = Snapshot(watch=Watch(run_id=run_id, params=params or {}))
         self._watch = snapshot.watch
         self.owners = Owners(snapshot.owners)
+        self.feed = Feed(self.owners)
         self.summary = Summary(snapshot.summary)
         self.points = snapshot.told
         self.last_step = snapshot.last_step
@@ -153,7 +153,7 @@ class Witness:
             self._proofs[source.id] = proof
 
     def _state_of(self, source: Source) -> dict[str, Any]:
-        state = {"format": source.format, "path": source.path, **source.state()}
+        state = {"format": source.format, "path": source.path, **self.feed.state_of(source)}
         origin = self._origins.get(source.id)
         return {**state, "origin": origin} if origin else state
 

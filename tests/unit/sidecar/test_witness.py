@@ -107,6 +107,7 @@ def test_whatever_happens_each_row_is_there_once_and_each_alert_too(
             out.write(torn)
     for _ in range(4):
         witness.read()
+    witness.read(final=True)
     witness.end()
     assert witness.points == written + said
     if not rotated:  # a restart cannot show again what lies in a file that is gone
@@ -168,9 +169,13 @@ def test_an_answer_calms_the_rule_that_asked(run_folder: RunFolder) -> None:
     assert (before, witness._watch.stopping) == (False, True)
 
 
-def test_the_best_source_of_a_metric_wins_whoever_came_first(run_folder: RunFolder) -> None:
+def test_the_best_source_of_a_metric_wins_whoever_came_first(
+    run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragent_sidecar.feed.GRACE_S", 0.0)
     witness = witness_of(run_folder)
     run_folder.say("step 0 | train loss 9.0\n")
+    witness.read()
     witness.read()
     run_folder.log({"step": 0, "train/loss": 1.0}, {"step": 1, "train/loss": 1.0})
     run_folder.say("step 1 | train loss 9.0\n")
