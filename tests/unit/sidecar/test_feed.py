@@ -87,7 +87,8 @@ def test_a_loss_that_is_only_printed_is_there_after_the_grace_and_at_once_from_t
 def test_what_is_held_back_is_read_again_after_a_kill_and_told_when_the_job_ends(
     run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, killed = Clock(monkeypatch), witness_of(run_folder)
+    Clock(monkeypatch)
+    killed = witness_of(run_folder)
     run_folder.say("step 1 | loss 0.5\n")
     killed.read()
     assert stored(killed, run_folder) == 0  # commits where the log stood before those rows
