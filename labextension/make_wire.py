@@ -23,10 +23,25 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "labextension" / "src" / "wire.ts"
 sys.path.insert(0, str(ROOT))
 
-from ragent_jupyter.domain import alert, events, metrics, run, sweep, wire  # noqa: E402
+from ragent_jupyter.domain import (  # noqa: E402
+    alert,
+    chat,
+    events,
+    metrics,
+    model,
+    ports_mind,
+    run,
+    sweep,
+    wire,
+    wire_chat,
+)
 
-MODULES = (run, sweep, alert, metrics, events, wire)
-SKIP = {"Row", "Record", "StoredRecord"}  # these never reach a browser
+MODULES = (run, sweep, alert, metrics, model, chat, ports_mind, events, wire, wire_chat)
+SKIP = {"Row", "Record", "StoredRecord", "_Part"}  # these never reach a browser
+ONLY = {  # of these modules a browser sees no more than this
+    model: {"Usage", "ModelInfo"},
+    ports_mind: {"KeyState", "CellEdit", "CellView", "NotebookView"},
+}
 NOTE = "/** Made by make_wire.py from ragent_jupyter/domain; change it there. */\n"
 
 
@@ -105,6 +120,8 @@ def text() -> str:
     for module in MODULES:
         for name, value in vars(module).items():
             if not isinstance(value, type) or value.__module__ != module.__name__ or name in SKIP:
+                continue
+            if module in ONLY and name not in ONLY[module]:
                 continue
             if issubclass(value, enum.Enum):
                 parts.append(f"export type {name} = {union([json.dumps(m.value) for m in value])};")

@@ -348,6 +348,590 @@ export interface Series {
 }
 
 /**
+ * Tokens and money of one call or of many. cost: US dollars; None where no price is known.
+ *
+ * input counts what was neither read from nor written to the cache.  known: False where the server did not say.
+ */
+export interface Usage {
+  input: number;
+  output: number;
+  cache_read: number;
+  cache_write: number;
+  cost: number | null;
+  calls: number;
+  known: boolean;
+}
+
+/**
+ * What is known of a model at an endpoint.
+ *
+ * provider: "anthropic", "openai", "deepinfra", "gateway", "compatible", "scripted", "builtin".
+ * context, max_output: tokens.  prices: US dollars per million tokens; None where unknown.
+ * tools, images, thinking, caching: what a probe or the provider's word says it can do.
+ */
+export interface ModelInfo {
+  id: string;
+  provider: string;
+  title: string;
+  context: number;
+  max_output: number;
+  price_input: number | null;
+  price_output: number | null;
+  price_cache_read: number | null;
+  price_cache_write: number | null;
+  tools: boolean;
+  images: boolean;
+  thinking: boolean;
+  caching: boolean;
+}
+
+/**
+ * A file or a pasted image; its bytes lie under `.ragent/attachments/SHA256`. size: bytes.
+ */
+export interface Attachment {
+  id: string;
+  name: string;
+  media_type: string;
+  size: number;
+}
+
+export const ATTACHMENT_DEFAULTS: Partial<Attachment> = {};
+
+/**
+ * `@kind:id` in a message, as the engine understood it. problem: why it could not be resolved.
+ */
+export interface Mention {
+  kind: string;
+  id: string;
+  label: string;
+  problem: string;
+}
+
+export const MENTION_DEFAULTS: Partial<Mention> = {
+  "label": "",
+  "problem": ""
+};
+
+/**
+ * What a person asked. shown: what the chat shows where it differs from what the model gets (`/analyze …`).
+ */
+export interface UserMessage {
+  id: string;
+  text: string;
+  at: number;
+  by: string;
+  shown: string;
+  attachments: Attachment[];
+  mentions: Mention[];
+  mode: "accept_edits" | "ask" | "bypass" | "plan" | null;
+}
+
+export const USERMESSAGE_DEFAULTS: Partial<UserMessage> = {
+  "by": "",
+  "shown": "",
+  "attachments": [],
+  "mentions": [],
+  "mode": null
+};
+
+/**
+ * One chat. turn: the id of the turn under way.  queue: messages that wait for it to end.
+ *
+ * titled_by: "" no title yet, "auto", "user".  wake_at: when the model is asked again (waiting_api), unix seconds.
+ * context_tokens: size of the newest prompt, of at most context_limit.
+ */
+export interface Session {
+  id: string;
+  created_at: number;
+  updated_at: number;
+  title: string;
+  titled_by: string;
+  archived: boolean;
+  mode: "accept_edits" | "ask" | "bypass" | "plan";
+  model: string;
+  notebook: string;
+  forked_from: string;
+  about: Record<string, string>;
+  queue: UserMessage[];
+  status: "failed" | "idle" | "streaming" | "waiting" | "waiting_api";
+  note: string;
+  wake_at: number | null;
+  turn: string;
+  turns: number;
+  usage: Usage;
+  context_tokens: number;
+  context_limit: number;
+  by: string;
+}
+
+export const SESSION_DEFAULTS: Partial<Session> = {
+  "title": "",
+  "titled_by": "",
+  "archived": false,
+  "mode": "ask",
+  "model": "",
+  "notebook": "",
+  "forked_from": "",
+  "about": {},
+  "queue": [],
+  "status": "idle",
+  "note": "",
+  "wake_at": null,
+  "turn": "",
+  "turns": 0,
+  "usage": {
+    "input": 0,
+    "output": 0,
+    "cache_read": 0,
+    "cache_write": 0,
+    "cost": null,
+    "calls": 0,
+    "known": true
+  },
+  "context_tokens": 0,
+  "context_limit": 0,
+  "by": ""
+};
+
+export interface Problem {
+  type: string;
+  problem: string;
+  remedy: string;
+}
+
+/**
+ * One message and the work for it. context: what the engine told the model of the project at its start.
+ *
+ * n: place in the session, from 1.  rules: ids of the memory rules that were in the prompt.  parts: how many.
+ */
+export interface Turn {
+  id: string;
+  session_id: string;
+  n: number;
+  message: UserMessage;
+  status: "done" | "failed" | "queued" | "stopped" | "streaming" | "waiting" | "waiting_api";
+  created_at: number;
+  mode: "accept_edits" | "ask" | "bypass" | "plan";
+  model: string;
+  started_at: number | null;
+  ended_at: number | null;
+  context: string;
+  rules: string[];
+  error: Problem | null;
+  note: string;
+  steps: number;
+  parts: number;
+  usage: Usage;
+  undo: string;
+  retry_of: string;
+}
+
+export const TURN_DEFAULTS: Partial<Turn> = {
+  "mode": "ask",
+  "model": "",
+  "started_at": null,
+  "ended_at": null,
+  "context": "",
+  "rules": [],
+  "error": null,
+  "note": "",
+  "steps": 0,
+  "parts": 0,
+  "usage": {
+    "input": 0,
+    "output": 0,
+    "cache_read": 0,
+    "cache_write": 0,
+    "cost": null,
+    "calls": 0,
+    "known": true
+  },
+  "undo": "",
+  "retry_of": ""
+};
+
+/**
+ * A file that a call will change, as it was when the approval was asked. sha256: "" where there is none yet.
+ */
+export interface Touched {
+  path: string;
+  sha256: string;
+}
+
+/**
+ * kind: "text", "choice" (options), "number", "yes_no".
+ */
+export interface FormField {
+  name: string;
+  label: string;
+  kind: "choice" | "choices" | "number" | "text" | "yes_no";
+  options: string[];
+  default: unknown;
+}
+
+export const FORMFIELD_DEFAULTS: Partial<FormField> = {
+  "kind": "text",
+  "options": [],
+  "default": null
+};
+
+/**
+ * What exactly will happen, for a person to read before it does.
+ *
+ * title: a sentence, "Run a shell command".  pattern: what "always" would allow, in the words of
+ * rules/permissions.py; "" where it cannot be allowed for good.  danger: the button says so in red.
+ */
+export interface Preview {
+  title: string;
+  command: string;
+  cwd: string;
+  diff: string;
+  cost: string;
+  details: string[];
+  touches: Touched[];
+  pattern: string;
+  danger: boolean;
+  plan: string[];
+  form: FormField[];
+}
+
+export const PREVIEW_DEFAULTS: Partial<Preview> = {
+  "command": "",
+  "cwd": "",
+  "diff": "",
+  "cost": "",
+  "details": [],
+  "touches": [],
+  "pattern": "",
+  "danger": false,
+  "plan": [],
+  "form": []
+};
+
+/**
+ * A question that only a person answers; the first answer wins. hash: of the exact call and what it touches.
+ */
+export interface Approval {
+  id: string;
+  shows: Preview;
+  hash: string;
+  asked_at: number;
+  status: "approved" | "pending" | "refused" | "void";
+  scope: "always" | "no" | "once" | "session" | null;
+  answered_by: string;
+  answered_at: number | null;
+  note: string;
+  answers: Record<string, unknown>;
+}
+
+export const APPROVAL_DEFAULTS: Partial<Approval> = {
+  "status": "pending",
+  "scope": null,
+  "answered_by": "",
+  "answered_at": null,
+  "note": "",
+  "answers": {}
+};
+
+/**
+ * What is allowed from now on. session_id: "" for always.
+ */
+export interface Grant {
+  id: string;
+  pattern: string;
+  created_at: number;
+  session_id: string;
+  by: string;
+}
+
+export const GRANT_DEFAULTS: Partial<Grant> = {
+  "session_id": "",
+  "by": ""
+};
+
+/**
+ * status "cut": the stream broke or the engine ended here; asked again, its text is not the model's word.
+ */
+export interface TextPart {
+  type: "text";
+  id: string;
+  session_id: string;
+  turn_id: string;
+  index: number;
+  step: number;
+  text: string;
+  status: "cut" | "done" | "streaming";
+}
+
+export const TEXTPART_DEFAULTS: Partial<TextPart> = {
+  "step": 0,
+  "text": "",
+  "status": "streaming"
+};
+
+export interface ThinkingPart {
+  type: "thinking";
+  id: string;
+  session_id: string;
+  turn_id: string;
+  index: number;
+  step: number;
+  text: string;
+  signature: string;
+  redacted: string;
+  status: "cut" | "done" | "streaming";
+}
+
+export const THINKINGPART_DEFAULTS: Partial<ThinkingPart> = {
+  "step": 0,
+  "text": "",
+  "signature": "",
+  "redacted": "",
+  "status": "streaming"
+};
+
+/**
+ * A call of a tool. title: what it does in plain words.  output: what the model reads.
+ *
+ * data: what a card draws, {"card": "run" | "chart" | "diff" | "plan" | …, …}.  progress: newest lines while it runs.
+ */
+export interface ToolPart {
+  type: "tool";
+  id: string;
+  session_id: string;
+  turn_id: string;
+  index: number;
+  step: number;
+  call_id: string;
+  name: string;
+  title: string;
+  input: Record<string, unknown>;
+  bad_input: string;
+  status: "cut" | "done" | "error" | "outcome_unknown" | "refused" | "running" | "stopped" | "waiting" | "writing";
+  output: string;
+  images: string[];
+  data: Record<string, unknown>;
+  progress: string;
+  approval: Approval | null;
+  started_at: number | null;
+  ended_at: number | null;
+}
+
+export const TOOLPART_DEFAULTS: Partial<ToolPart> = {
+  "step": 0,
+  "title": "",
+  "input": {},
+  "bad_input": "",
+  "status": "writing",
+  "output": "",
+  "images": [],
+  "data": {},
+  "progress": "",
+  "approval": null,
+  "started_at": null,
+  "ended_at": null
+};
+
+/**
+ * A word of ragent itself, between the model's: a retry, a compaction, a restart, a budget.
+ */
+export interface NoticePart {
+  type: "notice";
+  id: string;
+  session_id: string;
+  turn_id: string;
+  index: number;
+  step: number;
+  text: string;
+  level: "error" | "info" | "warning";
+}
+
+export const NOTICEPART_DEFAULTS: Partial<NoticePart> = {
+  "step": 0,
+  "level": "info"
+};
+
+/**
+ * Unsaved: a piece of a text or thinking part. at: characters (Unicode code points) that stand before it.
+ *
+ * A reader whose text is shorter than `at` has missed something and reads the session again; one whose text is longer
+ * has it already.
+ */
+export interface PartDelta {
+  session_id: string;
+  turn_id: string;
+  part_id: string;
+  index: number;
+  step: number;
+  kind: "text" | "thinking";
+  at: number;
+  delta: string;
+}
+
+/**
+ * What one model call was given and what came of it; secrets are out of it. messages: JSON of the request.
+ */
+export interface Provenance {
+  id: string;
+  session_id: string;
+  turn_id: string;
+  step: number;
+  at: number;
+  model: string;
+  provider: string;
+  system: string;
+  messages: (Record<string, unknown>)[];
+  tools: string[];
+  rules: string[];
+  usage: Usage;
+  stop_reason: string;
+  first_token_ms: number | null;
+  latency_ms: number | null;
+  tries: number;
+}
+
+export const PROVENANCE_DEFAULTS: Partial<Provenance> = {
+  "provider": "",
+  "system": "",
+  "messages": [],
+  "tools": [],
+  "rules": [],
+  "usage": {
+    "input": 0,
+    "output": 0,
+    "cache_read": 0,
+    "cache_write": 0,
+    "cost": null,
+    "calls": 0,
+    "known": true
+  },
+  "stop_reason": "",
+  "first_token_ms": null,
+  "latency_ms": null,
+  "tries": 1
+};
+
+export interface Task {
+  title: string;
+  status: "done" | "failed" | "pending" | "running" | "skipped";
+  note: string;
+}
+
+export const TASK_DEFAULTS: Partial<Task> = {
+  "status": "pending",
+  "note": ""
+};
+
+/**
+ * Tasks that a person approved, or is asked to.
+ */
+export interface Plan {
+  id: string;
+  session_id: string;
+  title: string;
+  created_at: number;
+  status: "approved" | "done" | "executing" | "proposed" | "refused";
+  tasks: Task[];
+  by: string;
+}
+
+export const PLAN_DEFAULTS: Partial<Plan> = {
+  "status": "proposed",
+  "tasks": [],
+  "by": ""
+};
+
+/**
+ * A heuristic that every agent must heed. scope: "" the whole project, else a path, a sweep's or a script's name.
+ *
+ * status "proposed": an agent wrote it and a person has not agreed yet; it is in no prompt.
+ */
+export interface MemoryRule {
+  id: string;
+  title: string;
+  text: string;
+  created_at: number;
+  updated_at: number;
+  source: "agent" | "reflection" | "user";
+  tags: string[];
+  scope: string;
+  on: boolean;
+  status: "active" | "proposed" | "refused";
+  by: string;
+}
+
+export const MEMORYRULE_DEFAULTS: Partial<MemoryRule> = {
+  "source": "user",
+  "tags": [],
+  "scope": "",
+  "on": true,
+  "status": "active",
+  "by": ""
+};
+
+/**
+ * outputs: as text, images as "[image/png, 12 kB]".  dirty: the user has unsaved changes in it.
+ */
+export interface CellView {
+  id: string;
+  index: number;
+  kind: "code" | "markdown" | "raw";
+  source: string;
+  outputs: string[];
+  execution_count: number | null;
+}
+
+export const CELLVIEW_DEFAULTS: Partial<CellView> = {
+  "outputs": [],
+  "execution_count": null
+};
+
+/**
+ * open: a tab has it open, so edits go to the shared model. dirty: it holds unsaved changes.
+ */
+export interface NotebookView {
+  path: string;
+  cells: CellView[];
+  open: boolean;
+  dirty: boolean;
+  kernel: string;
+}
+
+export const NOTEBOOKVIEW_DEFAULTS: Partial<NotebookView> = {
+  "open": false,
+  "dirty": false,
+  "kernel": ""
+};
+
+/**
+ * action: insert (before cell `id`, "" = at the end), edit, delete.  expect: the source the edit was made for.
+ */
+export interface CellEdit {
+  action: "delete" | "edit" | "insert";
+  id: string;
+  kind: "code" | "markdown" | "raw";
+  source: string;
+  expect: string | null;
+}
+
+export const CELLEDIT_DEFAULTS: Partial<CellEdit> = {
+  "id": "",
+  "kind": "code",
+  "source": "",
+  "expect": null
+};
+
+/**
+ * hint: "ends in 1234"; the key itself never leaves this machine's keeping. source: env, keyring, file, "" none.
+ */
+export interface KeyState {
+  name: string;
+  set: boolean;
+  source: string;
+  hint: string;
+}
+
+/**
  * One event. `seq` grows by one per record and project and is never reused; a doorbell carries the newest seq.
  *
  * type: "run_created", "run_changed", "alert_raised", … ; for doorbells "metrics_changed", for the frame itself
@@ -556,4 +1140,272 @@ export interface ReportReply {
 
 export interface Prefs {
   prefs: Record<string, unknown>;
+}
+
+/**
+ * POST sessions. fork: id of a session to copy, up to and with turn `fork_turn` ("" = all of it).
+ */
+export interface CreateSession {
+  title?: string;
+  mode?: "accept_edits" | "ask" | "bypass" | "plan";
+  model?: string;
+  notebook?: string;
+  about?: Record<string, string>;
+  fork?: string;
+  fork_turn?: string;
+  request_id?: string | null;
+}
+
+/**
+ * PATCH sessions/ID. None leaves as it is.
+ */
+export interface PatchSession {
+  title?: string | null;
+  mode?: "accept_edits" | "ask" | "bypass" | "plan" | null;
+  model?: string | null;
+  notebook?: string | null;
+  archived?: boolean | null;
+}
+
+/**
+ * GET sessions?q=&archived=&limit=: newest first, without their turns.
+ */
+export interface SessionsReply {
+  sessions: Session[];
+  more: boolean;
+}
+
+/**
+ * GET sessions/ID?turns=&before=: its newest turns with all their parts, texts as far as they are.
+ *
+ * seq: the event up to which this is the truth; read events after it.  more: there are older turns than `turns`.
+ */
+export interface SessionReply {
+  session: Session;
+  turns: Turn[];
+  parts: (TextPart | ThinkingPart | ToolPart | NoticePart)[];
+  seq: number;
+  more: boolean;
+}
+
+/**
+ * POST sessions/ID/messages → 202 {"session", "turn" | "queued"}. The same request_id twice is one message.
+ *
+ * attachments: ids from POST …/attachments.  retry: id of a turn that this one asks anew (edited or not); what came
+ * from that turn on is left out of the prompt and folded away.
+ */
+export interface SendMessage {
+  text: string;
+  attachments?: string[];
+  mode?: "accept_edits" | "ask" | "bypass" | "plan" | null;
+  notebook?: string | null;
+  cell?: string | null;
+  variables?: string[];
+  retry?: string;
+  request_id?: string | null;
+}
+
+/**
+ * Either a turn began or the message waits in the queue.
+ */
+export interface SendReply {
+  session: Session;
+  turn: Turn | null;
+  queued: string;
+}
+
+export const SENDREPLY_DEFAULTS: Partial<SendReply> = {
+  "turn": null,
+  "queued": ""
+};
+
+/**
+ * PUT sessions/ID/queue. order: ids of all that shall stay, in order. texts: new texts by id.
+ */
+export interface ChangeQueue {
+  order: string[];
+  texts?: Record<string, string>;
+}
+
+/**
+ * POST sessions/ID/approvals/AID → the ToolPart. 409 with who decided, if somebody else was first.
+ */
+export interface AnswerApproval {
+  choice: "always" | "no" | "once" | "session";
+  note?: string;
+  answers?: Record<string, unknown>;
+  hash?: string;
+}
+
+/**
+ * POST sessions/ID/attachments?name=…, the bytes as body.
+ */
+export interface AttachmentReply {
+  attachment: Attachment;
+}
+
+export interface GrantsReply {
+  grants: Grant[];
+}
+
+/**
+ * GET sessions/ID/turns/TID/provenance: a line a model call.
+ */
+export interface ProvenanceReply {
+  calls: Provenance[];
+}
+
+/**
+ * A suggestion of an empty chat. text: what is sent.
+ */
+export interface Starter {
+  label: string;
+  text: string;
+}
+
+/**
+ * A slash command that is there. usage: "/compare RUN RUN …".
+ */
+export interface Verb {
+  name: string;
+  usage: string;
+  help: string;
+}
+
+/**
+ * A hit of the `@` pop-up. insert: what goes into the text, "@run:run_…".
+ */
+export interface Suggestion {
+  kind: string;
+  id: string;
+  label: string;
+  detail: string;
+  insert: string;
+}
+
+/**
+ * GET sessions/options: what the composer offers. builtin: no model is set, the built-in assistant answers.
+ */
+export interface ChatOptions {
+  verbs: Verb[];
+  starters: Starter[];
+  modes: ("accept_edits" | "ask" | "bypass" | "plan")[];
+  model: ModelInfo;
+  builtin: boolean;
+  web_search: boolean;
+}
+
+/**
+ * GET sessions/suggest?q=run:lr&kind=&notebook=: at most 20, best first.
+ */
+export interface SuggestReply {
+  suggestions: Suggestion[];
+}
+
+/**
+ * POST memory (title and text needed), PATCH memory/ID. None leaves as it is.
+ */
+export interface PutRule {
+  title?: string | null;
+  text?: string | null;
+  tags?: string[] | null;
+  scope?: string | null;
+  on?: boolean | null;
+  status?: "active" | "refused" | null;
+  source?: "agent" | "reflection" | "user" | null;
+}
+
+export interface RulesReply {
+  rules: MemoryRule[];
+}
+
+/**
+ * POST memory/import: text of a MEMORY.md. GET memory/export gives one.
+ */
+export interface ImportRules {
+  text: string;
+}
+
+export interface KeysReply {
+  keys: KeyState[];
+}
+
+/**
+ * PUT keys: value null forgets it.
+ */
+export interface PutKey {
+  name: string;
+  value: string | null;
+}
+
+/**
+ * Which model a role uses, and why: "set", "default", "environment", "no key".
+ */
+export interface RoleModel {
+  role: "chat" | "judge" | "research.executor" | "research.orchestrator" | "wild";
+  model: ModelInfo;
+  why: string;
+}
+
+/**
+ * GET models. PUT models {"roles": {"chat": "anthropic:claude-…"}, "prices": {…}} sets; null resets.
+ */
+export interface ModelsReply {
+  roles: RoleModel[];
+  models: ModelInfo[];
+}
+
+/**
+ * prices: model id → {"input", "output", "cache_read", "cache_write"} in US dollars per million tokens.
+ */
+export interface PutModels {
+  roles?: Record<string, string | null>;
+  prices?: Record<string, Record<string, number> | null>;
+}
+
+/**
+ * POST models/test → Probe. model: "provider:id"; "" the chat role's.
+ */
+export interface TestModel {
+  model?: string;
+}
+
+/**
+ * What an endpoint could do when it was tried.
+ */
+export interface Probe {
+  model: string;
+  ok: boolean;
+  streams: boolean;
+  tools: boolean;
+  usage: boolean;
+  thinking: boolean;
+  caching: boolean;
+  first_token_ms: number | null;
+  problem: string;
+  remedy: string;
+}
+
+/**
+ * day: YYYY-MM-DD (UTC).
+ */
+export interface UsageLine {
+  day: string;
+  role: string;
+  model: string;
+  usage: Usage;
+}
+
+/**
+ * GET usage?days=30. today and month: totals. limit_day: US dollars, None no limit.
+ */
+export interface UsageReply {
+  lines: UsageLine[];
+  today: Usage;
+  month: Usage;
+  limit_day: number | null;
+}
+
+export interface PlansReply {
+  plans: Plan[];
 }

@@ -7,7 +7,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-Topic = Literal["runs", "sweeps", "alerts", "reports", "prefs", "engine", "metrics", "sessions", "wild", "research"]
+Topic = Literal[
+    "runs", "sweeps", "alerts", "reports", "prefs", "engine", "metrics", "sessions", "memory", "wild", "research"
+]
 TOPICS: tuple[str, ...] = Topic.__args__  # type: ignore[attr-defined]
 
 

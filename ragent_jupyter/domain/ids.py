@@ -6,7 +6,10 @@ from __future__ import annotations
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _EPOCH_MS = 1_577_836_800_000  # 2020-01-01T00:00:00Z; 40 bits of milliseconds last until 2054
 
-PREFIXES = ("run", "swp", "alt", "ord", "rep", "ses", "wld", "rsc")
+PREFIXES = (
+    "run", "swp", "alt", "ord", "rep", "ses", "wld", "rsc",
+    "msg", "trn", "prt", "apr", "grt", "prv", "pln", "mem", "cal", "tok",
+)  # fmt: skip
 
 
 def _base32(number: int, digits: int) -> str:

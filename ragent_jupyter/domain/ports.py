@@ -54,12 +54,12 @@ class Executor(Protocol):
 
 
 class RowPut(Struct, frozen=True, kw_only=True):
-    """Insert or replace one object. kind: "run", "sweep", "alert", "report", "pref".  index: searchable columns."""
+    """Insert or replace one object. kind: "run", "sweep", "alert", "session", "part" …  index: searchable columns."""
 
     kind: str
     id: str
     data: bytes  # JSON
-    parent: str | None = None  # a run's sweep, an alert's run
+    parent: str | None = None  # a run's sweep, an alert's run, a part's session
     status: str = ""
     sort: float = 0.0  # creation time
 
@@ -69,6 +69,7 @@ class Tx(Struct, frozen=True, kw_only=True):
 
     records: list[Record] = []
     puts: list[RowPut] = []
+    gone: list[tuple[str, str]] = []  # (kind, id) of objects to forget
     owed: list[Owed] = []
     settled: list[str] = []  # keys of outbox rows that are done
     offsets: dict[str, int] = {}  # "run_…/facts.jsonl" -> bytes applied
@@ -87,7 +88,9 @@ class Store(Protocol):
     def read_log(
         self, after: int, topics: Sequence[str] | None, limit: int, stream: str | None = None
     ) -> list[StoredRecord]: ...
-    def load(self, kind: str, ids: Sequence[str] | None = None) -> list[bytes]: ...
+    def load(self, kind: str, ids: Sequence[str] | None = None, parent: str | None = None) -> list[bytes]:
+        """The newest JSON of all objects of a kind, or of those with these ids or of this parent, oldest first."""
+
     def owed(self) -> list[Owed]: ...
     def offsets(self) -> dict[str, int]: ...
     def prune(self, keep_s: float, keep_rows: int) -> int: ...

@@ -31,6 +31,7 @@ class Cursor:
         self.after = self.shell.newest_seq() if after is None else after
         self.topics = topics
         self.bell = self.shell.bells_after(1 << 60, None)[0]
+        self.whisper = self.shell.whispers_after(1 << 60, None)[0]
 
     def hello(self) -> dict[str, Any]:
         return {"seq": self.shell.newest_seq(), "log_id": self.shell.store.log_id, "after": self.after}
@@ -41,9 +42,11 @@ class Cursor:
             # Pruned: what was there cannot be told one by one any more.
             self.after = self.shell.newest_seq()
             return [self.frame("snapshot_needed", self.hello())]
+        # Pieces of a text before the record that holds it whole, bells last: they only say where to look.
+        self.whisper, pieces = self.shell.whispers_after(self.whisper, self.topics)
         self.after, lines = self.shell.events_after(self.after, self.topics, _BATCH)
         self.bell, bells = self.shell.bells_after(self.bell, self.topics)
-        return lines + bells
+        return pieces + lines + bells
 
     def frame(self, type_: str, data: dict[str, Any]) -> bytes:
         seq = self.shell.newest_seq()

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from ragent_jupyter.domain import chat
 from ragent_jupyter.domain.alert import Alert, AlertStatus
 from ragent_jupyter.domain.effects import Effect, Owed
 from ragent_jupyter.domain.errors import MissingPart, RagentError
@@ -28,14 +29,41 @@ from ragent_jupyter.domain.sweep import Sweep
 log = logging.getLogger("ragent.engine")
 
 _encode = msgspec.json.Encoder().encode
+_decode_part = msgspec.json.Decoder(chat.Part).decode
 _RING = 4096  # events kept in memory for subscribers; older ones are read from the store
+_WHISPERS = 16384  # unsaved events in order; who lags further behind reads the session again
 
 
 class Change(Struct, frozen=True):
     """One object as it now is, and the name of what happened to it."""
 
     type: str
-    obj: Any  # Run | Sweep | Alert | dict for prefs and reports
+    obj: Any  # Run | Sweep | Alert, the structs of domain/chat.py, dict for prefs and reports
+    forget: bool = False  # the object is gone; the record holds what it last was
+
+
+class Kind(Struct, frozen=True):
+    """Where objects of a type are kept and who hears of them. parent, status, sort: names of fields, "" for none."""
+
+    kind: str
+    topic: str
+    parent: str = ""
+    status: str = ""
+    sort: str = "created_at"
+
+
+_KINDS: dict[type, Kind] = {
+    chat.Session: Kind("session", "sessions", status="status"),
+    chat.Turn: Kind("turn", "sessions", parent="session_id", status="status"),
+    chat.TextPart: Kind("part", "sessions", parent="session_id", sort="index"),
+    chat.ThinkingPart: Kind("part", "sessions", parent="session_id", sort="index"),
+    chat.ToolPart: Kind("part", "sessions", parent="session_id", status="status", sort="index"),
+    chat.NoticePart: Kind("part", "sessions", parent="session_id", sort="index"),
+    chat.Provenance: Kind("provenance", "sessions", parent="turn_id", sort="at"),
+    chat.Plan: Kind("plan", "sessions", parent="session_id", status="status"),
+    chat.Grant: Kind("grant", "sessions", parent="session_id"),
+    chat.MemoryRule: Kind("rule", "memory", status="status"),
+}
 
 
 class Clock:
@@ -55,6 +83,10 @@ class Clock:
 def _topic_of(change: Change) -> tuple[str, str, str]:
     """(kind, topic, stream) of a change."""
     obj = change.obj
+    known = _KINDS.get(type(obj))
+    if known is not None:
+        # A part's record stands in its session's stream: one read tells all that a chat has seen.
+        return known.kind, known.topic, obj.id
     if isinstance(obj, Run):
         return "run", "runs", obj.id
     if isinstance(obj, Sweep):
@@ -67,6 +99,11 @@ def _topic_of(change: Change) -> tuple[str, str, str]:
 
 
 def _put(kind: str, stream: str, obj: Any, data: bytes) -> RowPut:
+    known = _KINDS.get(type(obj))
+    if known is not None:
+        parent = getattr(obj, known.parent) if known.parent else None
+        status = getattr(obj, known.status) if known.status else ""
+        return RowPut(kind=kind, id=stream, data=data, parent=parent, status=status, sort=getattr(obj, known.sort))
     if isinstance(obj, Run):
         return RowPut(
             kind=kind, id=stream, data=data, parent=obj.sweep_id, status=obj.status.value, sort=obj.created_at
@@ -95,6 +132,13 @@ class Shell:
         self.alerts: dict[str, Alert] = {}
         self.reports: dict[str, dict[str, Any]] = {}
         self.prefs: dict[str, Any] = {}
+        self.sessions: dict[str, chat.Session] = {}
+        self.rules: dict[str, chat.MemoryRule] = {}
+        self.plans: dict[str, chat.Plan] = {}
+        self.grants: dict[str, chat.Grant] = {}
+        # Only of sessions that somebody looked at since the engine began: session id -> turn or part id -> it.
+        self.turns: dict[str, dict[str, chat.Turn]] = {}
+        self.parts: dict[str, dict[str, chat.Part]] = {}
         self.offsets: dict[str, int] = {}
         self.problem: RagentError | None = None
         self.perform: Callable[[Owed], None] = lambda owed: None
@@ -103,6 +147,8 @@ class Shell:
         self._stale = False
         self.ring: deque[tuple[int, str, bytes]] = deque(maxlen=_RING)
         self.ring_start = 0  # the ring holds every event with a seq above this
+        self._whispers: deque[tuple[int, str, bytes]] = deque(maxlen=_WHISPERS)
+        self._whisper = 0
         self._doorbells: dict[str, tuple[int, str, dict[str, Any]]] = {}
         self._bell = 0
         self._waiters: set[asyncio.Event] = set()
@@ -116,14 +162,32 @@ class Shell:
         self.reports = {r["id"]: r for r in (msgspec.json.decode(d) for d in self.store.load("report"))}
         prefs = [msgspec.json.decode(d) for d in self.store.load("pref")]
         self.prefs = {p["id"]: p["value"] for p in prefs if p["value"] is not None}
+        self.sessions = {
+            s.id: s for s in (msgspec.json.decode(d, type=chat.Session) for d in self.store.load("session"))
+        }
+        self.rules = {r.id: r for r in (msgspec.json.decode(d, type=chat.MemoryRule) for d in self.store.load("rule"))}
+        self.plans = {p.id: p for p in (msgspec.json.decode(d, type=chat.Plan) for d in self.store.load("plan"))}
+        self.grants = {g.id: g for g in (msgspec.json.decode(d, type=chat.Grant) for d in self.store.load("grant"))}
+        self.turns, self.parts = {}, {}
         self.offsets = dict(self.store.offsets())
         self.ring.clear()
         self.ring_start = self.store.newest_seq()
         return self.store.owed()
 
+    def open_session(self, session_id: str) -> None:
+        """Have the turns and parts of a session in memory."""
+        if session_id in self.turns:
+            return
+        turns = [msgspec.json.decode(d, type=chat.Turn) for d in self.store.load("turn", parent=session_id)]
+        parts = [_decode_part(d) for d in self.store.load("part", parent=session_id)]
+        self.turns[session_id] = {turn.id: turn for turn in sorted(turns, key=lambda t: t.n)}
+        self.parts[session_id] = {part.id: part for part in parts}
+
     def _become(self, change: Change) -> None:
         obj = change.obj
-        if isinstance(obj, Run):
+        if type(obj) in _KINDS:
+            self._become_known(obj, change.forget)
+        elif isinstance(obj, Run):
             self.runs[obj.id] = obj
         elif isinstance(obj, Sweep):
             self.sweeps[obj.id] = obj
@@ -135,6 +199,29 @@ class Shell:
             self.prefs.pop(obj["id"], None)
         else:
             self.prefs[obj["id"]] = obj["value"]
+
+    def _become_known(self, obj: Any, forget: bool) -> None:
+        match obj:
+            case chat.Session():
+                place: dict[str, Any] = self.sessions
+            case chat.MemoryRule():
+                place = self.rules
+            case chat.Plan():
+                place = self.plans
+            case chat.Grant():
+                place = self.grants
+            case chat.Turn():
+                self.open_session(obj.session_id)
+                place = self.turns[obj.session_id]
+            case chat.Provenance():
+                return  # read from the store when somebody asks
+            case _:
+                self.open_session(obj.session_id)
+                place = self.parts[obj.session_id]
+        if forget:
+            place.pop(obj.id, None)
+        else:
+            place[obj.id] = obj
 
     def live_runs(self) -> list[Run]:
         return [r for r in self.runs.values() if r.status.live]
@@ -166,13 +253,18 @@ class Shell:
         changes = list(changes)
         records: list[Record] = []
         puts: dict[tuple[str, str], RowPut] = {}
+        gone: list[tuple[str, str]] = []
         lines: list[tuple[str, str, bytes]] = []
         for change in changes:
             self._become(change)
             kind, topic, stream = _topic_of(change)
             data = _encode(change.obj)
             records.append(Record(stream=stream, topic=topic, type=change.type, data=msgspec.Raw(data)))
-            puts[kind, stream] = _put(kind, stream, change.obj, data)
+            if change.forget:
+                puts.pop((kind, stream), None)
+                gone.append((kind, stream))
+            else:
+                puts[kind, stream] = _put(kind, stream, change.obj, data)
             lines.append((topic, change.type, data))
         owed = [Owed(key=effect_key(e), stream=e.run_id, effect=e) for e in effects]
         if offsets:
@@ -180,6 +272,7 @@ class Shell:
         tx = Tx(
             records=records,
             puts=list(puts.values()),
+            gone=gone,
             owed=owed,
             settled=list(settled),
             offsets=dict(offsets or {}),
@@ -234,6 +327,28 @@ class Shell:
         self._doorbells.pop(f"{type_}:{key}", None)  # re-inserted last: the dict stays in ringing order
         self._doorbells[f"{type_}:{key}"] = (self._bell, topic, {"type": type_, "data": data})
         self._wake()
+
+    def whisper(self, topic: str, type_: str, data: Any) -> None:
+        """An unsaved event that keeps its place among others of its kind: a piece of a text that is being written."""
+        self._whisper += 1
+        line = _encode(
+            Envelope(
+                seq=self.newest_seq(), time=self.clock.now(), topic=topic, type=type_, data=msgspec.Raw(_encode(data))
+            )
+        )
+        self._whispers.append((self._whisper, topic, line))
+        self._wake()
+
+    def whispers_after(self, number: int, topics: frozenset[str] | None) -> tuple[int, list[bytes]]:
+        """Whispers after a number, oldest first, and the newest number."""
+        found: list[bytes] = []
+        for n, topic, line in reversed(self._whispers):
+            if n <= number:
+                break
+            if topics is None or topic in topics:
+                found.append(line)
+        found.reverse()
+        return self._whisper, found
 
     def bells_after(self, bell: int, topics: frozenset[str] | None) -> tuple[int, list[bytes]]:
         """Doorbells rung after `bell`, encoded, and the newest bell."""

@@ -31,8 +31,8 @@ def record(stream: str = "run_a", topic: str = "runs", type_: str = "run_changed
     return Record(stream=stream, topic=topic, type=type_, data=data)
 
 
-def put(id_: str, data: bytes = b"{}", kind: str = "run", sort: float = 0.0) -> RowPut:
-    return RowPut(kind=kind, id=id_, data=data, sort=sort, status="ready")
+def put(id_: str, data: bytes = b"{}", kind: str = "run", sort: float = 0.0, parent: str | None = None) -> RowPut:
+    return RowPut(kind=kind, id=id_, data=data, sort=sort, status="ready", parent=parent)
 
 
 def launch(run_id: str) -> Owed:
@@ -182,6 +182,15 @@ class StoreContract:
         assert store.load("run", ["run_0007", "run_0003", "run_gone", "run_0003"]) == [b"3", b"7"]
         everyone = [f"run_{i:04}" for i in range(1200)]
         assert store.load("run", [*everyone, *everyone]) == [str(i).encode() for i in range(1200)]
+
+    def test_objects_are_loaded_by_what_they_belong_to_and_forgotten(self, store: Store) -> None:
+        parts = [put(f"prt_{i}", str(i).encode(), sort=i, kind="part", parent=f"ses_{i % 2}") for i in range(4)]
+        commit(store, Tx(puts=[*parts, put("run_a", b"r", parent="ses_0")]))
+        assert store.load("part", parent="ses_0") == [b"0", b"2"]
+        assert store.load("part", ["prt_1", "prt_2"], parent="ses_0") == [b"2"]
+        assert store.load("part", parent="ses_9") == []
+        commit(store, Tx(gone=[("part", "prt_0"), ("part", "prt_9")], puts=[put("prt_3", b"x", kind="part")]))
+        assert store.load("part") == [b"x", b"1", b"2"]
 
     def test_effects_are_owed_in_their_order_until_they_are_settled(self, store: Store) -> None:
         stop = Owed(

@@ -28,7 +28,7 @@ def pend(tx: Tx, now: float) -> Pending:
     return Pending(
         [(r.stream, r.topic, r.type, r.v, _encode(r.data)) for r in tx.records],
         now,
-        Tx(records=[], puts=list(tx.puts), settled=list(tx.settled), offsets=dict(tx.offsets)),
+        Tx(records=[], puts=list(tx.puts), gone=list(tx.gone), settled=list(tx.settled), offsets=dict(tx.offsets)),
         [(o.key, o.stream, _encode(o.effect)) for o in tx.owed],
     )
 
@@ -44,7 +44,7 @@ class Batch:
         self.seq, self.place = seq, place
         self.seqs: list[list[int]] = []
         self.records: list[dict[str, Any]] = []
-        objects: dict[tuple[str, str], dict[str, Any]] = {}
+        objects: dict[tuple[str, str], dict[str, Any] | None] = {}
         owed: dict[str, dict[str, Any] | None] = {}
         offsets: dict[str, int] = {}
         for item in items:
@@ -72,13 +72,16 @@ class Batch:
                     "sort": put.sort,
                     "data": put.data,
                 }
+            for gone in item.tx.gone:
+                objects[gone] = None
             for key in item.tx.settled:
                 owed[key] = None
             for key, stream, effect in item.owed:
                 self.place += 1
                 owed[key] = {"key": key, "place": self.place, "stream": stream, "effect": effect}
             offsets.update(item.tx.offsets)
-        self.objects = list(objects.values())
+        self.objects = [row for row in objects.values() if row is not None]
+        self.gone = [{"gone_kind": kind, "gone_id": id} for (kind, id), row in objects.items() if row is None]
         self.settled = [{"gone": key} for key, row in owed.items() if row is None]
         self.owed = [row for row in owed.values() if row is not None]
         self.offsets = [{"file": file, "bytes": size} for file, size in offsets.items()]

@@ -65,6 +65,8 @@ class MemoryStore:
             disk.seq = batch.seq
             disk.log.extend(batch.stored())
             disk.objects.update({(put.kind, put.id): put for put in tx.puts})
+            for gone in tx.gone:
+                disk.objects.pop(gone, None)
             for key in tx.settled:
                 disk.outbox.pop(key, None)
             for owed in tx.owed:
@@ -90,9 +92,13 @@ class MemoryStore:
         )
         return [record for record, _ in zip(found, range(limit), strict=False)]
 
-    def load(self, kind: str, ids: Sequence[str] | None = None) -> list[bytes]:
+    def load(self, kind: str, ids: Sequence[str] | None = None, parent: str | None = None) -> list[bytes]:
         wanted = None if ids is None else set(ids)
-        puts = [put for put in self.disk.objects.values() if put.kind == kind and (wanted is None or put.id in wanted)]
+        puts = [
+            put
+            for put in self.disk.objects.values()
+            if put.kind == kind and (wanted is None or put.id in wanted) and (parent is None or put.parent == parent)
+        ]
         return [put.data for put in sorted(puts, key=lambda put: (put.sort, put.id))]
 
     def owed(self) -> list[Owed]:

@@ -56,6 +56,7 @@ objects = Table(
     Column("status", Text, nullable=False),
     Column("sort", Float, nullable=False),
     Column("data", LargeBinary, nullable=False),  # JSON
+    Index("objects_by_parent", "kind", "parent"),
 )
 
 outbox = Table(

@@ -79,6 +79,9 @@ class SqlStore:
         self._put_object = dialect.upsert(schema.objects)
         self._put_owed = dialect.upsert(schema.outbox)
         self._put_offset = dialect.upsert(schema.offsets)
+        self._delete_object = delete(schema.objects).where(
+            schema.objects.c.kind == bindparam("gone_kind"), schema.objects.c.id == bindparam("gone_id")
+        )
         self._delete_owed = delete(schema.outbox).where(schema.outbox.c.key == bindparam("gone"))
         try:
             dialect.prepare()
@@ -258,6 +261,8 @@ class SqlStore:
             connection.execute(self._insert_log, batch.records)
         if batch.objects:
             connection.execute(self._put_object, batch.objects)
+        if batch.gone:
+            connection.execute(self._delete_object, batch.gone)
         if batch.settled:
             connection.execute(self._delete_owed, batch.settled)
         if batch.owed:
@@ -336,10 +341,12 @@ class SqlStore:
             for row in self._read(query.order_by(log.seq).limit(limit))
         ]
 
-    def load(self, kind: str, ids: Sequence[str] | None = None) -> list[bytes]:
-        """The newest JSON of all objects of a kind, or of those with these ids, oldest first.."""
+    def load(self, kind: str, ids: Sequence[str] | None = None, parent: str | None = None) -> list[bytes]:
+        """The newest JSON of all objects of a kind, or of those with these ids or of this parent, oldest first."""
         objects = schema.objects.c
         query = select(objects.data, objects.sort, objects.id).where(objects.kind == kind)
+        if parent is not None:
+            query = query.where(objects.parent == parent)
         if ids is None:
             return [row[0] for row in self._read(query.order_by(objects.sort, objects.id))]
         rows: list[Any] = []

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, func, insert, inspect, select
 from ragent_jupyter.domain.errors import CannotBeDone
 
 from ..schema import schema_version
-from . import v0001_start
+from . import v0001_start, v0002_by_parent
 
-STEPS: list[tuple[int, Callable[[Connection], None]]] = [(1, v0001_start.up)]
+STEPS: list[tuple[int, Callable[[Connection], None]]] = [(1, v0001_start.up), (2, v0002_by_parent.up)]
 NEWEST = STEPS[-1][0]
 
 
