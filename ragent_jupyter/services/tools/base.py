@@ -36,7 +36,8 @@ class ToolContext:
 class Tool(Protocol):
     """One tool. `preview` and `run` get the arguments as the Struct that `spec.args` names, already validated."""
 
-    spec: ToolSpec
+    @property
+    def spec(self) -> ToolSpec: ...
 
     async def preview(self, args: Any, ctx: ToolContext) -> Preview:
         """What would happen, exactly; looks, changes nothing. Raises RagentError where the call makes no sense, which
