@@ -251,7 +251,10 @@ class PartDelta(Struct, frozen=True, kw_only=True):
 
 
 class Provenance(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one model call was given and what came of it; secrets are out of it. messages: JSON of the request."""
+    """What one model call was given and what came of it; secrets are out of it. messages: JSON of the request.
+
+    kept: how many messages are those of the call before (stored once, whole again in a reply); images are named only.
+    """
 
     id: str
     session_id: str
@@ -262,6 +265,7 @@ class Provenance(Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider: str = ""
     system: str = ""
     messages: list[dict[str, Any]] = []
+    kept: int = 0
     tools: list[str] = []
     rules: list[str] = []
     usage: Usage = Usage()

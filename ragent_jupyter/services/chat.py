@@ -1,0 +1,440 @@
+"""The desk of chats: sessions, their queue, and the turn under way. The engine owns turns; doors come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from ragent_jupyter.domain.chat import (
+    TURN_OVER,
+    Attachment,
+    Mention,
+    Mode,
+    Part,
+    Session,
+    TextPart,
+    Turn,
+    UserMessage,
+)
+from ragent_jupyter.domain.errors import (
+    BadInput,
+    CannotBeDone,
+    NotFound,
+    RagentError,
+    TooLarge,
+    WrongMoment,
+)
+from ragent_jupyter.domain.wire_chat import (
+    ChangeQueue,
+    CreateSession,
+    SendMessage,
+    SendReply,
+)
+from ragent_jupyter.rules.permissions import offered
+from ragent_jupyter.rules.prompt import one_line, system_prompt
+from ragent_jupyter.rules.turn import Finish, Limits
+
+from .agent import TurnRunner
+from .context import Context
+from .sessions import SessionsDesk, stable_id
+from .shell import Change
+from .turn_seat import Kit, Prepared
+
+log = logging.getLogger("ragent.engine")
+
+MAX_TEXT = 200_000
+MAX_QUEUE = 50
+MAX_ATTACHMENTS = 20
+_TITLE = 60
+
+
+class Done(Protocol):
+    """A slash command that was carried out: what the chat shows."""
+
+    markdown: str
+    data: Sequence[dict[str, Any]]
+
+
+class Memory(Protocol):
+    def active(self, hints: Any = None) -> list[Any]: ...
+
+
+class Mentions(Protocol):
+    async def resolve(
+        self, text: str, *, notebook: str = "", cell: str = "", variables: list[str]
+    ) -> tuple[list[Mention], list[Any]]: ...
+
+
+class Commands(Protocol):
+    async def expand(self, session: Session, text: str) -> Any: ...
+
+
+class ChatDesk:
+    def __init__(
+        self,
+        kit: Kit,
+        context: Context,
+        memory: Memory,
+        sessions: SessionsDesk,
+        *,
+        mentions: Mentions | None = None,
+        commands: Commands | None = None,
+        attachment: Callable[[str], Attachment | None] = lambda id: None,
+        limits: Callable[[], Limits] = Limits,
+    ) -> None:
+        self.kit = kit
+        self.shell = kit.shell
+        self.context = context
+        self.memory = memory
+        self.mentions = mentions
+        self.commands = commands
+        self.attachment = attachment
+        self.limits = limits
+        self.sessions = sessions
+        sessions.live = self._live
+        self._runners: dict[str, TurnRunner] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._held: set[str] = set()  # sessions whose queue waits for the person, after a stop or a failure
+
+    # --- life -------------------------------------------------------------------------------------------------------
+    def begin(self) -> None:
+        """Go on with every turn that a crash or a restart interrupted."""
+        for session in list(self.shell.sessions.values()):
+            if session.mode == "bypass":
+                # Never kept: whoever wants it says so again.
+                self._soon([Change("session_changed", msgspec.structs.replace(session, mode="ask"))])
+            if not session.turn:
+                continue
+            self.shell.open_session(session.id)
+            turn = self.shell.turns[session.id].get(session.turn)
+            if turn is not None and turn.status not in TURN_OVER:
+                self._run(turn)
+
+    async def end(self) -> None:
+        """The engine ends: turns stay as they are, to be gone on with."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn needs the engine. One that waits for a person does too: the person may answer any moment."""
+        return bool(self._tasks)
+
+    def _live(self, session_id: str) -> list[Part]:
+        runner = self._runners.get(session_id)
+        return runner.record.live() if runner is not None else []
+
+    def _soon(self, changes: list[Change]) -> None:
+        task = asyncio.ensure_future(self.shell.commit(changes))
+        task.add_done_callback(lambda t: t.cancelled() or t.exception())
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+    async def send(self, session_id: str, wish: SendMessage, by: str = "") -> SendReply:
+        """Begin a turn, or put the message into the queue. An empty text lets a held queue go on."""
+        session = self.sessions.get(session_id)
+        if session.archived:
+            raise WrongMoment("This chat is archived.", "Take it out of the archive first.")
+        text = self.kit.redact(wish.text.strip())
+        if len(text) > MAX_TEXT:
+            raise TooLarge(f"The message has {len(text):,} characters.", f"Send at most {MAX_TEXT:,}; attach a file.")
+        if not text and not wish.attachments:
+            if session.queue:
+                self._held.discard(session_id)
+                return SendReply(session=self.sessions.get(session_id), turn=await self._next(session_id))
+            raise BadInput("The message is empty.", "Say what you want.")
+        if wish.mode == "bypass":
+            self.sessions.may_bypass()
+        id = stable_id("msg", f"{session_id}:{wish.request_id}") if wish.request_id else self.kit.make_id("msg")
+        again = self._sent(session_id, id)
+        if again is not None:
+            return again
+        message = UserMessage(
+            id=id,
+            text=text,
+            at=self.shell.clock.now(),
+            by=by,
+            attachments=self._attached(wish.attachments),
+            mode=wish.mode,
+        )
+        if wish.notebook is not None and wish.notebook != session.notebook:
+            session = msgspec.structs.replace(session, notebook=wish.notebook[:1000])
+            await self.shell.commit([Change("session_changed", session)])
+        retry = self.sessions.finished(session_id, wish.retry).id if wish.retry else ""
+        if text.startswith("/") and self.commands is not None and not retry:
+            expanded = await self.commands.expand(self.sessions.get(session_id), text)
+            if hasattr(expanded, "markdown"):
+                return await self._carried_out(session_id, message, expanded)
+            if not hasattr(expanded, "text"):  # a new chat
+                return SendReply(session=await self.sessions.create(CreateSession(mode=session.mode), by))
+            message = msgspec.structs.replace(
+                message, text=expanded.text, shown=text, mode=getattr(expanded, "mode", None) or message.mode
+            )
+        message = await self._mentioned(session_id, message, wish)
+        again = self._sent(session_id, id)  # the same message may have come twice while mentions were looked up
+        if again is not None:
+            return again
+        session = self.sessions.get(session_id)
+        if session.turn or (session.queue and session_id not in self._held):
+            if len(session.queue) >= MAX_QUEUE:
+                raise CannotBeDone(f"{MAX_QUEUE} messages wait already.", "Remove some, or stop the turn.")
+            session = msgspec.structs.replace(
+                session, queue=[*session.queue, message], updated_at=self.shell.clock.now()
+            )
+            await self.shell.commit([Change("session_changed", session)])
+            return SendReply(session=session, queued=id)
+        if session.queue:
+            # After a stop the queue waited for a word of the person: here it is, and it comes last.
+            self._held.discard(session_id)
+            session = msgspec.structs.replace(session, queue=[*session.queue, message])
+            await self.shell.commit([Change("session_changed", session)])
+            await self._next(session_id)
+            return SendReply(session=self.sessions.get(session_id), queued=id)
+        turn = await self._start(session_id, message, retry)
+        return SendReply(session=self.sessions.get(session_id), turn=turn)
+
+    def _sent(self, session_id: str, message_id: str) -> SendReply | None:
+        session = self.sessions.get(session_id)
+        self.shell.open_session(session_id)
+        if any(message.id == message_id for message in session.queue):
+            return SendReply(session=session, queued=message_id)
+        turn = next((t for t in self.shell.turns[session_id].values() if t.message.id == message_id), None)
+        return SendReply(session=session, turn=turn) if turn is not None else None
+
+    def _attached(self, ids: Sequence[str]) -> list[Attachment]:
+        if len(ids) > MAX_ATTACHMENTS:
+            raise BadInput(f"{len(ids)} attachments.", f"Attach at most {MAX_ATTACHMENTS}.")
+        found = []
+        for id in ids:
+            attachment = self.attachment(id)
+            if attachment is None:
+                raise NotFound(f"There is no attachment {id[:80]!r}.", "Upload it again.")
+            found.append(attachment)
+        return found
+
+    async def _mentioned(self, session_id: str, message: UserMessage, wish: SendMessage) -> UserMessage:
+        if self.mentions is None:
+            return message
+        session = self.sessions.get(session_id)
+        found, _ = await self.mentions.resolve(
+            message.text, notebook=session.notebook, cell=wish.cell or "", variables=wish.variables
+        )
+        return msgspec.structs.replace(message, mentions=found)
+
+    async def _carried_out(self, session_id: str, message: UserMessage, done: Any) -> SendReply:
+        """A command that ragent itself carried out, as a turn of its own."""
+        now = self.shell.clock.now()
+        session = self.sessions.get(session_id)
+        turn = Turn(
+            id=self.kit.make_id("trn"),
+            session_id=session_id,
+            n=session.turns + 1,
+            message=message,
+            status="done",
+            created_at=now,
+            started_at=now,
+            ended_at=now,
+            mode=session.mode,
+            model="ragent",
+            steps=1,
+            parts=1,
+        )
+        part = TextPart(
+            id=self.kit.make_id("prt"),
+            session_id=session_id,
+            turn_id=turn.id,
+            index=0,
+            step=1,
+            text=self.kit.redact(done.markdown),
+            status="done",
+        )
+        session = self._titled(msgspec.structs.replace(session, turns=turn.n, updated_at=now), message)
+        await self.shell.commit(
+            [Change("turn_created", turn), Change("part_update", part), Change("session_changed", session)]
+        )
+        return SendReply(session=session, turn=turn)
+
+    def _titled(self, session: Session, message: UserMessage) -> Session:
+        if session.titled_by:
+            return session
+        return msgspec.structs.replace(session, title=title_of(message), titled_by="auto")
+
+    async def _start(
+        self, session_id: str, message: UserMessage, retry: str = "", keep: list[UserMessage] | None = None
+    ) -> Turn:
+        """The next turn. No await before it is in memory: of two that start at once the second one queues."""
+        now = self.shell.clock.now()
+        session = self.sessions.get(session_id)
+        self.shell.open_session(session_id)
+        n = 1 + max((t.n for t in self.shell.turns[session_id].values()), default=0)
+        turn = Turn(
+            id=self.kit.make_id("trn"),
+            session_id=session_id,
+            n=n,
+            message=message,
+            status="streaming",
+            created_at=now,
+            started_at=now,
+            mode=message.mode or session.mode,
+            model=session.model,
+            rules=[rule.id for rule in self.memory.active()],
+            retry_of=retry,
+        )
+        session = self._titled(
+            msgspec.structs.replace(
+                session,
+                turn=turn.id,
+                turns=n,
+                status="streaming",
+                note="",
+                updated_at=now,
+                queue=session.queue if keep is None else keep,
+            ),
+            message,
+        )
+        await self.shell.commit([Change("turn_created", turn), Change("session_status", session)])
+        self._run(turn)
+        return turn
+
+    def _run(self, turn: Turn) -> None:
+        session_id = turn.session_id
+        runner = TurnRunner(self.kit, turn, self.prepared, limits=self.limits())
+        self._runners[session_id] = runner
+        task = asyncio.get_running_loop().create_task(self._through(runner))
+        self._tasks[session_id] = task
+
+    async def _through(self, runner: TurnRunner) -> None:
+        session_id = runner.session_id
+        try:
+            await self._tell_context(runner)
+            await runner.run()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # The store refused, or we are wrong. The turn stands in the record and is gone on with at the next start.
+            log.exception("turn %s of %s broke off", runner.turn_id, session_id)
+            await self._broke_off(runner)
+        finally:
+            if self._runners.get(session_id) is runner:
+                del self._runners[session_id]
+                self._tasks.pop(session_id, None)
+        turn = self.shell.turns.get(session_id, {}).get(runner.turn_id)
+        if turn is not None and turn.status in ("stopped", "failed") and self.sessions.get(session_id).queue:
+            self._held.add(session_id)
+        else:
+            await self._next(session_id)
+
+    async def _broke_off(self, runner: TurnRunner) -> None:
+        try:
+            await runner._finish(
+                Finish(
+                    status="failed",
+                    reason="ragent failed in the middle of this turn.",
+                    remedy="See .ragent/engine.log, then press Retry.",
+                    type="internal",
+                )
+            )
+        except RagentError as error:
+            log.error("and could not say so: %s", error)
+
+    async def _tell_context(self, runner: TurnRunner) -> None:
+        """What the model is told of the project: once a turn, so that the turn's record alone gives its prompts."""
+        turn = runner.turn
+        if turn.context:
+            return
+        session = self.sessions.get(turn.session_id)
+        quoted: list[tuple[str, str]] = []
+        if self.mentions is not None and turn.message.mentions:
+            try:
+                _, found = await self.mentions.resolve(turn.message.text, notebook=session.notebook, variables=[])
+                quoted = [(f"@{one.kind}:{one.id}", self.kit.redact(one.text)) for one in found]
+            except RagentError as error:
+                log.warning("mentions of %s: %s", turn.id, error)
+        text = self.kit.redact(self.context.text(session, quoted))
+        await self.shell.commit([Change("turn_changed", msgspec.structs.replace(turn, context=text))])
+
+    async def _next(self, session_id: str) -> Turn | None:
+        """Begin the next message of the queue, if there is one and nothing is under way."""
+        session = self.shell.sessions.get(session_id)
+        if session is None or session.turn or not session.queue or session_id in self._held:
+            return None
+        message, *rest = session.queue
+        return await self._start(session_id, message, keep=rest)
+
+    def prepared(self, session: Session, turn: Turn, step: int) -> Prepared:
+        """What a step of a chat is given: everything that the turn's mode offers."""
+        specs = [self.kit.tools.get(name).spec for name in self.kit.tools.names()]
+        heeded = [rule for rule in self.memory.active() if rule.id in turn.rules]
+        return Prepared(system_prompt(turn.mode, heeded), offered(turn.mode, specs))
+
+    # --- what a person does meanwhile -------------------------------------------------------------------------------
+    async def queue(self, session_id: str, wish: ChangeQueue) -> Session:
+        """Edit, remove, reorder. A message that has begun meanwhile is left out silently: it is no longer waiting."""
+        session = self.sessions.get(session_id)
+        waiting = {message.id: message for message in session.queue}
+        queue = []
+        for id in dict.fromkeys(wish.order):
+            message = waiting.get(id)
+            if message is None:
+                continue
+            if id in wish.texts:
+                text = self.kit.redact(wish.texts[id].strip())
+                if not text or len(text) > MAX_TEXT:
+                    raise BadInput(
+                        "A queued message needs a text.", f"Give 1 to {MAX_TEXT:,} characters, or remove it."
+                    )
+                message = msgspec.structs.replace(message, text=text, shown="")
+            queue.append(message)
+        session = msgspec.structs.replace(session, queue=queue, updated_at=self.shell.clock.now())
+        await self.shell.commit([Change("session_changed", session)])
+        return session
+
+    async def stop(self, session_id: str) -> Session:
+        """Stop the turn under way; resolves when it has stopped. Nothing under way is no error."""
+        session = self.sessions.get(session_id)
+        runner, task = self._runners.get(session_id), self._tasks.get(session_id)
+        if runner is not None and task is not None:
+            runner.stop()
+            await asyncio.wait({task}, timeout=5.0)
+        elif session.turn:
+            # Nobody carries this turn (its runner broke off with the disk): say so in the record.
+            self.shell.open_session(session_id)
+            turn = self.shell.turns[session_id].get(session.turn)
+            if turn is not None:
+                await self._broke_off(TurnRunner(self.kit, turn, self.prepared))
+        return self.sessions.get(session_id)
+
+    def try_now(self, session_id: str) -> Session:
+        self.sessions.get(session_id)
+        runner = self._runners.get(session_id)
+        if runner is not None:
+            runner.try_now()
+        return self.sessions.get(session_id)
+
+    def set_mode(self, session_id: str, turn_id: str, mode: Mode) -> list[Change]:
+        """A plan was approved: the turn goes on in another mode, and so does the session."""
+        session, turn = self.sessions.get(session_id), self.shell.turns[session_id][turn_id]
+        return [
+            Change("session_changed", msgspec.structs.replace(session, mode=mode)),
+            Change("turn_changed", msgspec.structs.replace(turn, mode=mode)),
+        ]
+
+
+def title_of(message: UserMessage) -> str:
+    """A title from a first message: its first sentence, at most 60 characters."""
+    text = one_line(message.shown or message.text, 400)
+    for mark in (". ", "? ", "! "):
+        head, found, _ = text.partition(mark)
+        if found and len(head) >= 12:
+            text = head + mark.strip()
+            break
+    text = text.rstrip(".")
+    if len(text) <= _TITLE:
+        return text or "Chat"
+    shorter = text[: _TITLE - 1].rsplit(" ", 1)[0]
+    return (shorter if len(shorter) > 20 else text[: _TITLE - 1]) + "…"
