@@ -31,9 +31,11 @@ class Approvals:
     def question(self, preview: Preview, hash: str) -> Approval:
         return Approval(id=self.make_id("apr"), shows=preview, hash=hash, asked_at=self.shell.clock.now())
 
-    async def wait(self, approval_id: str) -> None:
-        """Until it is answered."""
-        await self._waiting.setdefault(approval_id, asyncio.Event()).wait()
+    def expect(self, approval_id: str) -> asyncio.Event:
+        """Set once it is answered. To be had before the question is seen: an answer may come at once."""
+        return self._waiting.setdefault(approval_id, asyncio.Event())
+
+    def forget(self, approval_id: str) -> None:
         self._waiting.pop(approval_id, None)
 
     def find(self, session_id: str, approval_id: str) -> ToolPart:

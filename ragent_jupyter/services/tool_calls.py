@@ -122,10 +122,15 @@ class ToolCalls:
                 # First asked, or the files are not what the person was shown: what was said then does not count.
                 approval = self.seat.kit.approvals.question(preview, hash)
                 part = msgspec.structs.replace(part, status="waiting", title=tool.spec.title, approval=approval)
+                self.seat.kit.approvals.expect(approval.id)
                 await self.seat.shell.commit([Change("part_update", part), *self.seat.status("waiting", preview.title)])
             if approval.status == "pending":
                 began = self.seat.shell.clock.mono()
-                await self.seat.race(self.seat.kit.approvals.wait(approval.id))
+                answered = self.seat.kit.approvals.expect(approval.id)
+                try:
+                    await self.seat.race(answered.wait())
+                finally:
+                    self.seat.kit.approvals.forget(approval.id)
                 waited[0] += self.seat.shell.clock.mono() - began
                 approval = self.seat.record.tool(call.id, part.step).approval
                 assert approval is not None
