@@ -49,6 +49,8 @@ from . import events as ev
 from . import handlers as h
 from .base import NothingHere
 from .machine import LocalMachine
+from .notebook_handlers import ROUTES as NOTEBOOK_ROUTES
+from .notebook_handlers import make_notebooks
 from .openapi import OpenApi
 
 log = logging.getLogger("ragent.engine")
@@ -134,6 +136,7 @@ class Engine:
         self.scheduler = Scheduler(self.shell, self.runs, self.sweeps, self.gpus)
         self.status = StatusDesk(self.shell, self.runs, self.scheduler, self.executors, self.project)
         self.reports = ReportsDesk(self.shell, self.runs, self.sweeps, self.metrics, self.project, NotebookReports())
+        self.notebooks = make_notebooks(self.project, self.shell)
         self.shell.perform = self.effects.perform
         self.runs.progressed = self.scheduler.nudge
         self.shell.listeners.append(self._changed)
@@ -186,6 +189,7 @@ class Engine:
             for task in self._tasks:
                 task.cancel()
             await self.effects.drain()
+            await self.notebooks.close()
             await server.close_all_connections()
             self.shell.store.close()
             self.lock.release()
@@ -206,6 +210,7 @@ class Engine:
             self.shell.subscribers
             or self.scheduler.queue()
             or self.host._wanted()
+            or self.notebooks.busy
             or any(s.status.value == "running" for s in self.shell.sweeps.values())
         )
 
@@ -273,6 +278,7 @@ class Engine:
             (r"events/ws", ev.EventsSocket),
             (r"drain", h.Drain),
             (r"openapi.json", OpenApi),
+            *NOTEBOOK_ROUTES,
         ]
 
     def application(self) -> Application:
