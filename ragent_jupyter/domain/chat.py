@@ -43,6 +43,8 @@ class UserMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attachments: list[Attachment] = []
     mentions: list[Mention] = []
     mode: Mode | None = None  # for this message alone
+    cell: str = ""  # id of the cell that was selected in the session's notebook
+    variables: list[str] = []  # names in that notebook's kernel whose summaries come along
 
 
 class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -22,6 +22,7 @@ from ragent_jupyter.domain.wire_chat import (
     SendMessage,
     SuggestReply,
 )
+from ragent_jupyter.services.approvals import PEOPLE
 
 from .base import EngineHandler
 from .events import PING_S, Cursor
@@ -80,7 +81,7 @@ class OneSession(ChatHandler):
 
 class Messages(ChatHandler):
     async def post(self, session: str) -> None:
-        self.reply(202, await self.mind.chat.send(session, self.body(SendMessage), self.by))
+        self.reply(202, await self.mind.chat.send(session, self.body(SendMessage), self.by, self.door in PEOPLE))
 
 
 class Queue(ChatHandler):
@@ -202,7 +203,6 @@ class Plans(ChatHandler):
         wanted = self.arg("session")
         plans = [p for p in self.engine.shell.plans.values() if wanted in (None, p.session_id)]
         self.reply(200, PlansReply(plans=sorted(plans, key=lambda p: -p.created_at)))
-
 
 
 ROUTES = [

@@ -74,6 +74,11 @@ def call_hash(tool: str, input: Mapping[str, Any], preview: Preview) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def mode_after_plan(approval: Approval) -> Mode:
+    """How an approved plan is executed: call by call with the person's word, or with edits going ahead."""
+    return "accept_edits" if approval.scope in ("session", "always") else "ask"
+
+
 def grant_of(approval: Approval, session_id: str, id: str, at: float) -> Grant | None:
     """What an answer allows from now on; None for "once" and "no", and where nothing can be allowed for good."""
     pattern = approval.shows.pattern

@@ -128,7 +128,7 @@ def answered(parts: Sequence[Part], current: bool, steps: int, media: Mapping[st
                     blocks.append(Thinking(part.text, part.signature, part.redacted))
                 case TextPart(status="done") if part.text.strip():
                     blocks.append(Text(part.text))
-                case ToolPart() if part.status != "cut":
+                case ToolPart() if part.status != "cut" and part.call_id:  # a card of a command is nobody's call
                     blocks.append(ToolUse(part.call_id, part.name, part.input))
                     results.append(result_of(part, media))
                 case NoticePart() | TextPart() | ThinkingPart() | ToolPart():

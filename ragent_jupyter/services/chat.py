@@ -13,10 +13,10 @@ from ragent_jupyter.domain.chat import (
     TURN_OVER,
     Attachment,
     Mention,
-    Mode,
     Part,
     Session,
     TextPart,
+    ToolPart,
     Turn,
     UserMessage,
 )
@@ -39,7 +39,9 @@ from ragent_jupyter.rules.prompt import one_line, system_prompt
 from ragent_jupyter.rules.turn import Finish, Limits
 
 from .agent import TurnRunner
+from .commands import Done, Expanded, NewSession, Prompt
 from .context import Context
+from .mentions import Quoted
 from .sessions import SessionsDesk, stable_id
 from .shell import Change
 from .turn_seat import Kit, Prepared
@@ -52,25 +54,24 @@ MAX_ATTACHMENTS = 20
 _TITLE = 60
 
 
-class Done(Protocol):
-    """A slash command that was carried out: what the chat shows."""
-
-    markdown: str
-    data: Sequence[dict[str, Any]]
-
-
 class Memory(Protocol):
     def active(self, hints: Any = None) -> list[Any]: ...
 
 
-class Mentions(Protocol):
+class Finds(Protocol):
+    """services/mentions.py."""
+
     async def resolve(
-        self, text: str, *, notebook: str = "", cell: str = "", variables: list[str]
-    ) -> tuple[list[Mention], list[Any]]: ...
+        self, text: str, *, notebook: str = "", cell: str = "", variables: Sequence[str] = ()
+    ) -> tuple[list[Mention], list[Quoted]]: ...
 
 
-class Commands(Protocol):
-    async def expand(self, session: Session, text: str) -> Any: ...
+class Verbs(Protocol):
+    """services/commands.py."""
+
+    async def expand(
+        self, session: Session, text: str, *, by: str = "", person: bool = True, request_id: str = ""
+    ) -> Expanded: ...
 
 
 class ChatDesk:
@@ -81,8 +82,8 @@ class ChatDesk:
         memory: Memory,
         sessions: SessionsDesk,
         *,
-        mentions: Mentions | None = None,
-        commands: Commands | None = None,
+        mentions: Finds | None = None,
+        commands: Verbs | None = None,
         attachment: Callable[[str], Attachment | None] = lambda id: None,
         limits: Callable[[], Limits] = Limits,
     ) -> None:
@@ -135,7 +136,7 @@ class ChatDesk:
         task.add_done_callback(lambda t: t.cancelled() or t.exception())
 
     # --- messages -----------------------------------------------------------------------------------------------------
-    async def send(self, session_id: str, wish: SendMessage, by: str = "") -> SendReply:
+    async def send(self, session_id: str, wish: SendMessage, by: str = "", person: bool = True) -> SendReply:
         """Begin a turn, or put the message into the queue. An empty text lets a held queue go on."""
         session = self.sessions.get(session_id)
         if session.archived:
@@ -161,21 +162,23 @@ class ChatDesk:
             by=by,
             attachments=self._attached(wish.attachments),
             mode=wish.mode,
+            cell=(wish.cell or "")[:200],
+            variables=[name[:200] for name in wish.variables[:50]],
         )
         if wish.notebook is not None and wish.notebook != session.notebook:
             session = msgspec.structs.replace(session, notebook=wish.notebook[:1000])
             await self.shell.commit([Change("session_changed", session)])
         retry = self.sessions.finished(session_id, wish.retry).id if wish.retry else ""
         if text.startswith("/") and self.commands is not None and not retry:
-            expanded = await self.commands.expand(self.sessions.get(session_id), text)
-            if hasattr(expanded, "markdown"):
-                return await self._carried_out(session_id, message, expanded)
-            if not hasattr(expanded, "text"):  # a new chat
-                return SendReply(session=await self.sessions.create(CreateSession(mode=session.mode), by))
-            message = msgspec.structs.replace(
-                message, text=expanded.text, shown=text, mode=getattr(expanded, "mode", None) or message.mode
-            )
-        message = await self._mentioned(session_id, message, wish)
+            match await self.commands.expand(self.sessions.get(session_id), text, by=by, person=person, request_id=id):
+                case Done() as done:
+                    return await self._carried_out(session_id, message, done)
+                case NewSession(text=first):
+                    fresh = await self.sessions.create(CreateSession(mode=session.mode, notebook=session.notebook), by)
+                    return await self.send(fresh.id, SendMessage(text=first), by) if first else SendReply(session=fresh)
+                case Prompt(text=told, mode=mode):
+                    message = msgspec.structs.replace(message, text=told, shown=text, mode=mode or message.mode)
+        message = await self._mentioned(session_id, message)
         again = self._sent(session_id, id)  # the same message may have come twice while mentions were looked up
         if again is not None:
             return again
@@ -217,16 +220,15 @@ class ChatDesk:
             found.append(attachment)
         return found
 
-    async def _mentioned(self, session_id: str, message: UserMessage, wish: SendMessage) -> UserMessage:
-        if self.mentions is None:
+    async def _mentioned(self, session_id: str, message: UserMessage) -> UserMessage:
+        """What the message names, for the chat to show. What the model is told of it is read when the turn begins."""
+        if self.mentions is None or "@" not in message.text:
             return message
-        session = self.sessions.get(session_id)
-        found, _ = await self.mentions.resolve(
-            message.text, notebook=session.notebook, cell=wish.cell or "", variables=wish.variables
-        )
+        notebook = self.sessions.get(session_id).notebook
+        found, _ = await self.mentions.resolve(message.text, notebook=notebook, cell=message.cell)
         return msgspec.structs.replace(message, mentions=found)
 
-    async def _carried_out(self, session_id: str, message: UserMessage, done: Any) -> SendReply:
+    async def _carried_out(self, session_id: str, message: UserMessage, done: Done) -> SendReply:
         """A command that ragent itself carried out, as a turn of its own."""
         now = self.shell.clock.now()
         session = self.sessions.get(session_id)
@@ -253,10 +255,25 @@ class ChatDesk:
             text=self.kit.redact(done.markdown),
             status="done",
         )
+        cards = [
+            ToolPart(
+                id=self.kit.make_id("prt"),
+                session_id=session_id,
+                turn_id=turn.id,
+                index=index,
+                step=1,
+                call_id="",
+                name="card",
+                status="done",
+                data=card,
+                started_at=now,
+                ended_at=now,
+            )
+            for index, card in enumerate(done.cards, 1)
+        ]
         session = self._titled(msgspec.structs.replace(session, turns=turn.n, updated_at=now), message)
-        await self.shell.commit(
-            [Change("turn_created", turn), Change("part_update", part), Change("session_changed", session)]
-        )
+        changes = [Change("part_update", made) for made in (part, *cards)]
+        await self.shell.commit([Change("turn_created", turn), *changes, Change("session_changed", session)])
         return SendReply(session=session, turn=turn)
 
     def _titled(self, session: Session, message: UserMessage) -> Session:
@@ -349,9 +366,12 @@ class ChatDesk:
             return
         session = self.sessions.get(turn.session_id)
         quoted: list[tuple[str, str]] = []
-        if self.mentions is not None and turn.message.mentions:
+        said = turn.message
+        if self.mentions is not None and (said.mentions or said.variables):
             try:
-                _, found = await self.mentions.resolve(turn.message.text, notebook=session.notebook, variables=[])
+                _, found = await self.mentions.resolve(
+                    said.text, notebook=session.notebook, cell=said.cell, variables=said.variables
+                )
                 quoted = [(f"@{one.kind}:{one.id}", self.kit.redact(one.text)) for one in found]
             except RagentError as error:
                 log.warning("mentions of %s: %s", turn.id, error)
@@ -409,20 +429,16 @@ class ChatDesk:
                 await self._broke_off(TurnRunner(self.kit, turn, self.prepared))
         return self.sessions.get(session_id)
 
+    def starting(self, session_id: str) -> bool:
+        """Whether a turn is under way or about to be."""
+        return session_id in self._tasks
+
     def try_now(self, session_id: str) -> Session:
         self.sessions.get(session_id)
         runner = self._runners.get(session_id)
         if runner is not None:
             runner.try_now()
         return self.sessions.get(session_id)
-
-    def set_mode(self, session_id: str, turn_id: str, mode: Mode) -> list[Change]:
-        """A plan was approved: the turn goes on in another mode, and so does the session."""
-        session, turn = self.sessions.get(session_id), self.shell.turns[session_id][turn_id]
-        return [
-            Change("session_changed", msgspec.structs.replace(session, mode=mode)),
-            Change("turn_changed", msgspec.structs.replace(turn, mode=mode)),
-        ]
 
 
 def title_of(message: UserMessage) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from ragent_jupyter.domain.chat import ToolPart
+from ragent_jupyter.domain.chat import Approval, ToolPart
 from ragent_jupyter.domain.errors import RagentError
 from ragent_jupyter.domain.tools import MAX_TOOL_TEXT, Ask, Refuse, ToolOutcome
 from ragent_jupyter.rules import turn as rules
 from ragent_jupyter.rules.compaction import cut as shortened
-from ragent_jupyter.rules.permissions import call_hash, permit
+from ragent_jupyter.rules.permissions import call_hash, mode_after_plan, permit
 from ragent_jupyter.rules.prompt import one_line, quote
 
 from .shell import Change
@@ -158,3 +158,15 @@ class ToolCalls:
             ended_at=now,
         )
         await self.seat.shell.commit([Change("part_update", closed), *self.seat.status("streaming")])
+        approval = closed.approval
+        if status == "done" and self.seat.turn.mode == "plan" and approval is not None and approval.shows.plan:
+            await self._execute(approval)
+
+    async def _execute(self, approval: Approval) -> None:
+        """A plan was approved: the turn goes on and does what it says."""
+        mode = mode_after_plan(approval)
+        session, turn = self.seat.session, self.seat.turn
+        changes = [Change("turn_changed", msgspec.structs.replace(turn, mode=mode))]
+        if session.mode == "plan":
+            changes.append(Change("session_changed", msgspec.structs.replace(session, mode=mode)))
+        await self.seat.shell.commit(changes)
