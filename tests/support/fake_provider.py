@@ -57,6 +57,7 @@ class Seen:
     raw: bytes
     body: dict[str, Any]
     at: float
+    peer: str = ""  # the client's connection
     sent: int = 0  # bytes of body
     first_byte_at: float | None = None
     done_at: float | None = None
@@ -288,6 +289,7 @@ class _Handler(tornado.web.RequestHandler):
         self.seen = Seen(
             request.method or "", request.path, request.query, headers, request.body, body, time.monotonic()
         )
+        self.seen.peer = str(request.connection.context.address)  # type: ignore[union-attr]
         self.provider.seen.append(self.seen)
         if self.provider.key and self.seen.key != self.provider.key:
             self.fail(Reply(status=401, message="invalid x-api-key"), 0)
