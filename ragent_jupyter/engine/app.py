@@ -48,6 +48,8 @@ from ragent_jupyter.services.sweeps import SweepsDesk
 from . import events as ev
 from . import handlers as h
 from .base import NothingHere
+from .gateway_routes import ROUTES as GATEWAY_ROUTES
+from .gateway_routes import machine_routes, make_gateway
 from .machine import LocalMachine
 from .notebook_handlers import ROUTES as NOTEBOOK_ROUTES
 from .notebook_handlers import make_notebooks
@@ -137,6 +139,7 @@ class Engine:
         self.status = StatusDesk(self.shell, self.runs, self.scheduler, self.executors, self.project)
         self.reports = ReportsDesk(self.shell, self.runs, self.sweeps, self.metrics, self.project, NotebookReports())
         self.notebooks = make_notebooks(self.project, self.shell)
+        self.gateway = make_gateway(self.project, store, lambda: self.status.draining, self.touch)
         self.shell.perform = self.effects.perform
         self.runs.progressed = self.scheduler.nudge
         self.shell.listeners.append(self._changed)
@@ -190,6 +193,7 @@ class Engine:
                 task.cancel()
             await self.effects.drain()
             await self.notebooks.close()
+            await self.gateway.close()
             await server.close_all_connections()
             self.shell.store.close()
             self.lock.release()
@@ -211,6 +215,7 @@ class Engine:
             or self.scheduler.queue()
             or self.host._wanted()
             or self.notebooks.busy
+            or self.gateway.busy
             or any(s.status.value == "running" for s in self.shell.sweeps.values())
         )
 
@@ -279,12 +284,13 @@ class Engine:
             (r"drain", h.Drain),
             (r"openapi.json", OpenApi),
             *NOTEBOOK_ROUTES,
+            *GATEWAY_ROUTES,
         ]
 
     def application(self) -> Application:
         routes = [(_PREFIX + path + "/?", handler, {"engine": self}) for path, handler in self.routes()]
         return Application(
-            routes,
+            [*machine_routes(self.gateway), *routes],
             default_handler_class=NothingHere,
             default_handler_args={"engine": self},
             log_function=_log_request,

@@ -13,7 +13,7 @@ from ragent_jupyter.domain.report import ReportData
 from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.sweep import Sweep
 
-from . import notebook_handlers
+from . import gateway_routes, notebook_handlers
 from .base import EngineHandler
 
 Row = tuple[str, str, str, Any, int, Any]  # method, path, summary, body, status, reply
@@ -55,6 +55,7 @@ ROWS: list[Row] = [
     ("post", "drain", "Finish what is under way and exit; runs live on.", None, 200, dict[str, Any]),
     ("get", "openapi.json", "This description.", None, 200, dict[str, Any]),
     *notebook_handlers.ROWS,
+    *gateway_routes.ROWS,
 ]
 
 

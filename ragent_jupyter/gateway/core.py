@@ -68,6 +68,7 @@ class Gateway:
         redact: Redact = black_out,
         log_bodies: bool = False,
         draining: Callable[[], bool] = lambda: False,
+        touch: Callable[[], None] = lambda: None,
         silent_s: float = SILENT_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -80,6 +81,7 @@ class Gateway:
         self.mono = time.monotonic
         self.price = price
         self.draining = draining
+        self.touch = touch
         self.log_bodies = log_bodies
         self.provider = Provider(silent_s)
         self.id = secrets.token_hex(8)
@@ -155,6 +157,7 @@ class Gateway:
         except Refused as refused:
             self.note_refusal(token, refused)
             raise
+        self.touch()
         return token
 
     def reserve(self, token: Token, model: str, upstream: Upstream, size: int) -> float:

@@ -30,7 +30,7 @@ from .usage import Reader
 
 log = logging.getLogger("ragent.gateway")
 
-# A body that is too large is read on for a while, unkept: whoever still sends would not see the refusal otherwise.
+# A refused body is read to its end, unkept: most clients see no refusal while they send. Beyond this nobody waits.
 _DRAINED = 4 * wire.MAX_BODY
 _SESSIONS = ("X-Ragent-Session", "X-Claude-Code-Session-Id", "X-Session-Id")
 
@@ -46,6 +46,7 @@ class GatewayHandler(RequestHandler):
         self._began = gateway.mono()
         self._request_id = gateway.new_id()
         self._token: Token | None = None
+        self._refused: Refused | None = None
         self._format = wire.format_of(self.request.path)
 
     def set_default_headers(self) -> None:
@@ -74,31 +75,38 @@ class GatewayHandler(RequestHandler):
             self._token = self.gateway.admit(presented)
             if self.gateway.id in self.request.headers.get(HOPS, ""):
                 raise Refused("loop", "This gateway is its own upstream: look at its ANTHROPIC_BASE_URL.")
-            length = self.request.headers.get("Content-Length", "0")
-            if length.isdigit() and int(length) > wire.MAX_BODY:
+            if self._length > wire.MAX_BODY:
                 raise _too_large()
         except Refused as refused:
-            self._refuse(refused)
+            self._refused = refused
+            if self._length > _DRAINED or "100-continue" in self.request.headers.get("Expect", ""):
+                self._refuse(refused)
+
+    @property
+    def _length(self) -> int:
+        """As the client says; 0 where it does not."""
+        length = self.request.headers.get("Content-Length", "")
+        return int(length) if length.isdecimal() and length.isascii() else 0
 
     def data_received(self, chunk: bytes) -> None:
-        if self._finished:
-            return
-        self._body += chunk
+        if self._refused is None:
+            self._body += chunk
         if len(self._body) > wire.MAX_BODY:
             self._body.clear()
-            self._refuse(_too_large())
+            self._refused = _too_large()
 
     # --- then ---------------------------------------------------------------------------------------------------------
-    async def get(self, *_: str) -> None:
+    async def get(self) -> None:
         await self._run()
 
-    async def post(self, *_: str) -> None:
-        await self._run()
+    post = put = patch = delete = get  # only GET and POST get further than `prepare`
 
     async def _run(self) -> None:
-        """The exchange is a task of its own: the client's leaving, or our end, cancels it and the provider's with it."""
+        """The exchange is a task of its own: the client's leaving, or our end, cancels it and the provider's too."""
         if self._finished:
             return
+        if self._refused is not None:
+            return self._refuse(self._refused)
         self._task = asyncio.ensure_future(self._exchange())
         self.gateway.live.add(self._task)
         try:

@@ -22,37 +22,43 @@ class Lost(Exception):
 
 
 class Scrubber:
-    """Stars in place of the key, of the same length, should a provider repeat it; all other bytes pass at once.
+    """Stars in place of the key, byte for byte, should a provider repeat it; all other bytes pass at once.
 
-    Where a piece ends in the key's beginning, these few bytes wait for the next piece.
+    The key's first few characters pass too: they are its kind (`sk-ant-…`), and a stream that comes byte by byte would
+    stumble over each `s`. Only what goes on like the key from there waits for the next piece.
     """
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
-        self._held = b""
+        self._open = min(8, len(self._key) // 3)
+        self._stars = self._key[: self._open] + b"*" * (len(self._key) - self._open)
+        self._passed = b""  # how the key begins, and has passed
+        self._held = b""  # what follows it in the key, and waits
 
     def pass_on(self, chunk: bytes) -> bytes:
         if not self._key:
             return chunk
-        data = self._held + chunk if self._held else chunk
+        data = self._passed + self._held + chunk
+        passed = len(self._passed)
         if self._key in data:
-            data = data.replace(self._key, b"*" * len(self._key))
-        keep = self._beginning_at_end(data)
-        self._held = data[len(data) - keep :] if keep else b""
-        return data[: len(data) - keep] if keep else data
+            data = data.replace(self._key, self._stars)
+        like = self._beginning_at_end(data)
+        at = len(data) - like
+        self._passed, self._held = data[at : at + self._open], data[at + self._open :]
+        return data[passed : len(data) - len(self._held)]
 
     def rest(self) -> bytes:
-        held, self._held = self._held, b""
+        held, self._passed, self._held = self._held, b"", b""
         return held
 
     def _beginning_at_end(self, data: bytes) -> int:
         """How many bytes at the end of `data` are how the key begins."""
-        first, tail = self._key[:1], data[-(len(self._key) - 1) :] if len(self._key) > 1 else b""
-        at = tail.find(first)
+        tail = data[max(0, len(data) - len(self._key) + 1) :]
+        at = tail.find(self._key[:1])
         while at >= 0:
             if self._key.startswith(tail[at:]):
                 return len(tail) - at
-            at = tail.find(first, at + 1)
+            at = tail.find(self._key[:1], at + 1)
         return 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from jupyter_server.extension.application import ExtensionApp, ExtensionAppJinjaMixin
 from traitlets import Bool, Float, Unicode
 
-from . import pages, picker, relay
+from . import gateway, pages, picker, relay
 from .activity import KeepAlive, others_last_activity
 from .link import EngineLink
 
@@ -77,6 +77,7 @@ class RagentApp(ExtensionAppJinjaMixin, ExtensionApp):
             (api + r"events/ws", relay.EventsSocket),
             (api + rf"(?:{starts})", relay.StartRelayHandler),
             (api + r".*", relay.RelayHandler),
+            (r"/ragent/gateway/.*", gateway.GatewayDoor),
             (r"/ragent/docs/?", pages.DocsHandler),
             (r"/ragent/docs/(.+)", pages.DocsHandler),
             (r"/ragent/static/(.*)", pages.StaticHandler, {"path": str(pages.STATIC)}),

@@ -17,9 +17,9 @@ def handled() -> set[tuple[str, str]]:
     """(method, path) of every verb that a handler answers, in the description's spelling."""
     found = set()
     for pattern, handler in app.Engine.routes(None):  # type: ignore[arg-type]
-        names = iter(re.findall(r"^(runs|sweeps|alerts|reports|notebooks/requests)/", pattern))
+        names = iter(re.findall(r"^(runs|sweeps|alerts|reports|notebooks/requests|gateway/tokens)/", pattern))
         thing = next(names, "x")[:-1].rpartition("/")[2]
-        path = re.sub(r"^((?:runs|sweeps|alerts|reports|notebooks/requests)/)\((?:run_\\w\+\|)?\[\^/\]\+\)", rf"\1{{{thing}}}", pattern)
+        path = re.sub(r"^((?:runs|sweeps|alerts|reports|notebooks/requests|gateway/tokens)/)\((?:run_\\w\+\|)?\[\^/\]\+\)", rf"\1{{{thing}}}", pattern)
         verbs = re.search(r"\(((?:\w+\|)+\w+)\)$", path)
         paths = [path[: verbs.start()] + v for v in verbs[1].split("|")] if verbs else [path]
         if handler is EventsSocket:
