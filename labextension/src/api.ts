@@ -247,7 +247,7 @@ export class Api {
   ): Promise<EventsReply> =>
     this.get('events', { after, topics: topics.join(','), wait }, signal);
 
-  private async get<T>(
+  async get<T>(
     path: string,
     query: Query = {},
     signal?: AbortSignal
@@ -255,17 +255,26 @@ export class Api {
     return (await this.ask(path, query, { signal })).json() as Promise<T>;
   }
 
-  private async send<T>(
-    method: string,
-    path: string,
-    body: unknown
-  ): Promise<T> {
+  async send<T>(method: string, path: string, body: unknown): Promise<T> {
     const init = {
       method,
       body: JSON.stringify(body),
       headers: { 'Content-Type': 'application/json' }
     };
     return (await this.ask(path, {}, init)).json() as Promise<T>;
+  }
+
+  async getBytes(path: string, query: Query = {}): Promise<Blob> {
+    return (await this.ask(path, query, {})).blob();
+  }
+
+  async sendBytes<T>(path: string, query: Query, body: Blob): Promise<T> {
+    const init = {
+      method: 'POST',
+      body,
+      headers: { 'Content-Type': body.type || 'application/octet-stream' }
+    };
+    return (await this.ask(path, query, init)).json() as Promise<T>;
   }
 
   private async ask(

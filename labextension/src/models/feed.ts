@@ -9,8 +9,24 @@ import { ApiError, type EventsReply } from '../api';
 import type { Envelope } from '../wire';
 
 /** Unsaved: they carry the newest seq of the log, which says nothing about what this reader has seen. */
-const DOORBELLS = new Set(['metrics_changed', 'run_progress']);
-const TOPICS = ['runs', 'sweeps', 'alerts', 'metrics', 'prefs', 'engine'];
+const DOORBELLS = new Set([
+  'metrics_changed',
+  'run_progress',
+  'part_delta',
+  'notebook_request',
+  'notebook_end',
+  'notebook_review'
+]);
+const TOPICS = [
+  'runs',
+  'sweeps',
+  'alerts',
+  'metrics',
+  'prefs',
+  'engine',
+  'sessions',
+  'memory'
+];
 /** The engine pings every 15 s. */
 const SILENCE_MS = 40_000;
 const FIRST_BYTE_MS = 10_000;
@@ -65,7 +81,8 @@ export class Feed {
   constructor(
     private readonly source: FeedSource,
     private readonly backoff = (failures: number) =>
-      Math.min(15_000, 300 * 2 ** failures) * (0.75 + Math.random() / 2)
+      Math.min(15_000, 300 * 2 ** failures) * (0.75 + Math.random() / 2),
+    private readonly topics: readonly string[] = TOPICS
   ) {}
 
   get received(): ISignal<this, Envelope> {
@@ -172,14 +189,23 @@ export class Feed {
       return this.readSocket(end, hear);
     }
     if (frame === 'ndjson') {
-      const lines = await this.source.eventLines(this.after, TOPICS, end);
+      const lines = await this.source.eventLines(
+        this.after,
+        [...this.topics],
+        end
+      );
       for await (const envelope of lines) {
         hear([envelope]);
       }
       return;
     }
     for (let wait = 0; !end.aborted; wait = POLL_WAIT_S) {
-      const reply = await this.source.events(this.after, TOPICS, wait, end);
+      const reply = await this.source.events(
+        this.after,
+        [...this.topics],
+        wait,
+        end
+      );
       if (this.logId && reply.log_id !== this.logId) {
         this._gap.emit();
         return;
@@ -198,7 +224,7 @@ export class Feed {
       const close = () => socket.close();
       end.addEventListener('abort', close);
       socket.onopen = () =>
-        socket.send(JSON.stringify({ after: this.after, topics: TOPICS }));
+        socket.send(JSON.stringify({ after: this.after, topics: this.topics }));
       socket.onmessage = message =>
         // One frame holds one or more envelopes, a line each.
         hear(
@@ -234,7 +260,8 @@ export class Feed {
       this._gap.emit();
       return;
     }
-    if (DOORBELLS.has(type)) {
+    // A part may be told without being saved, between two records; its reader knows whether it is old.
+    if (DOORBELLS.has(type) || (type === 'part_update' && seq <= this.after)) {
       this._received.emit(envelope);
       return;
     }
