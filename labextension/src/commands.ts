@@ -6,6 +6,9 @@ export const NAMESPACE = 'ragent';
 export const CommandIDs = {
   open: 'ragent:open',
   openWide: 'ragent:open-wide',
+  showChat: 'ragent:show-chat',
+  newChat: 'ragent:new-chat',
+  ask: 'ragent:ask',
   newRun: 'ragent:new-run',
   showRuns: 'ragent:show-runs',
   showCharts: 'ragent:show-charts',

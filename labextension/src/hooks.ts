@@ -8,10 +8,11 @@ import {
   useState,
   useSyncExternalStore
 } from 'react';
+import type { ChatDesk, Offer } from './models/chatdesk';
 import type { PanelModel, PanelState } from './models/panel';
 import type { Project } from './models/project';
 import type { ApiError } from './api';
-import type { Run } from './wire';
+import type { Run, Session } from './wire';
 import type { Trans } from './words';
 
 /** What a panel needs of the place it stands in; Lab and the page each give one. */
@@ -23,6 +24,22 @@ export interface Host {
   kernels(): Promise<string[]>;
   /** Points a chart asks for. */
   points(): number;
+  desk: ChatDesk;
+  /** Enter sends and Shift+Enter breaks the line; else it is the other way round. */
+  enterSends(): boolean;
+  /** Draws the TeX that stands in a node between \( and \), or \[ and \]. */
+  typeset?(node: HTMLElement): void | Promise<void>;
+  /** The notebook in front, where there can be one. */
+  bench?: Bench;
+  /** Opens a file of the project; the path is relative to it. */
+  openFile?(path: string): void;
+}
+
+/** The notebook that a person works in, as far as a chat needs it. */
+export interface Bench {
+  inFront(): { notebook: string; cell: string | null } | null;
+  /** A new code cell below the active one, run at once if wished. False: no notebook is in front. */
+  insert(source: string, run: boolean): Promise<boolean>;
 }
 
 export const HostContext = createContext<Host | null>(null);
@@ -53,6 +70,16 @@ export function useSignal<T>(
 export function usePanel(): PanelState {
   const { panel } = useHost();
   return useSignal(panel.changed, panel.state);
+}
+
+export function useSessions(): readonly Session[] {
+  const { desk } = useHost();
+  return useSignal(desk.sessions.changed, desk.sessions.all);
+}
+
+export function useOffer(): Offer {
+  const { desk } = useHost();
+  return useSignal(desk.offerChanged, desk.offer);
 }
 
 export function useRuns(): readonly Run[] {

@@ -9,6 +9,7 @@ import {
   MainAreaWidget,
   WidgetTracker
 } from '@jupyterlab/apputils';
+import { ILatexTypesetter } from '@jupyterlab/rendermime';
 import { ServerConnection } from '@jupyterlab/services';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
@@ -17,10 +18,13 @@ import { LabIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyJSONObject } from '@lumino/coreutils';
 
 import { Api } from './api';
+import { benchOf } from './bench';
 import { CommandIDs, NAMESPACE, PANEL_ID, PLUGIN_ID } from './commands';
 import type { Host } from './hooks';
+import { ChatDesk } from './models/chatdesk';
 import { PanelModel, type Memory, type PanelState } from './models/panel';
 import { Project } from './models/project';
+import { joinNotebooks } from './notebooks';
 import { RagentWidget } from './sidebar';
 import { IRagent } from './tokens';
 
@@ -52,11 +56,22 @@ const RUN_ARGS = {
     required: ['run']
   }
 } as const;
+/** For the command that opens a chat about something, with words in its composer. */
+const ASK_ARGS = {
+  args: {
+    type: 'object',
+    properties: {
+      text: { type: 'string', description: 'Put into the composer, not sent' },
+      run: { type: 'string', description: 'The id of a run it is about' },
+      alert: { type: 'string', description: 'The id of an alert it is about' }
+    }
+  }
+} as const;
 const NO_ARGS = { args: { type: 'object', properties: {} } } as const;
 
 const plugin: JupyterFrontEndPlugin<IRagent> = {
   id: PLUGIN_ID,
-  description: 'Runs, live charts and alerts of the project.',
+  description: 'Chat, runs, live charts and alerts of the project.',
   autoStart: true,
   provides: IRagent,
   optional: [
@@ -64,7 +79,8 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
     ICommandPalette,
     ISettingRegistry,
     IStateDB,
-    ITranslator
+    ITranslator,
+    ILatexTypesetter
   ],
   activate: (
     app: JupyterFrontEnd,
@@ -72,7 +88,8 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
     palette: ICommandPalette | null,
     settings: ISettingRegistry | null,
     stateDB: IStateDB | null,
-    translator: ITranslator | null
+    translator: ITranslator | null,
+    latex: ILatexTypesetter | null
   ): IRagent => {
     const trans = (translator ?? nullTranslator).load(NAMESPACE);
     const { serverSettings } = app.serviceManager;
@@ -86,12 +103,41 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
       trans
     );
     const project = new Project(api);
+    joinNotebooks(app, project, api, trans);
+    const desk = new ChatDesk(project);
+    const bench = benchOf(app);
     let points = 600;
+    let enterSends = true;
+    const openFile = async (path: string): Promise<void> => {
+      // A project may be a folder below the one that Jupyter serves.
+      const { root, project: folder } = await api.project();
+      const below = folder?.startsWith(`${root}/`)
+        ? `${folder.slice(root.length + 1)}/`
+        : '';
+      await app.commands.execute('docmanager:open', { path: below + path });
+    };
     const hostOf = (panel: PanelModel): Host => ({
       project,
       panel,
       trans,
+      desk,
+      bench,
       points: () => points,
+      enterSends: () => enterSends,
+      openFile: path =>
+        void openFile(path).catch(error =>
+          console.warn('ragent: file not opened', error)
+        ),
+      typeset: latex
+        ? async node => {
+            try {
+              await latex.typeset(node);
+            } catch (error) {
+              // The formula stays readable as it was written.
+              console.warn('ragent: formula not drawn', error);
+            }
+          }
+        : undefined,
       kernels: async () => {
         const { kernelspecs } = app.serviceManager;
         await kernelspecs.ready;
@@ -105,7 +151,7 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
     const sidebar = new RagentWidget(hostOf(panel));
     sidebar.id = PANEL_ID;
     sidebar.title.icon = icon;
-    sidebar.title.caption = trans.__('ragent: runs, charts, alerts');
+    sidebar.title.caption = trans.__('ragent: chat, runs, charts, alerts');
     app.shell.add(sidebar, 'left', { rank: 850, type: 'ragent' });
     restorer?.add(sidebar, PANEL_ID);
     const restored = Promise.all([panel.restore(), app.restored]);
@@ -136,6 +182,24 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
       trans.__('Open ragent'),
       trans.__('Runs, charts and alerts of this project'),
       toFront
+    );
+    add(
+      CommandIDs.showChat,
+      trans.__('Show Chat'),
+      trans.__('Ask about runs, or have work done'),
+      () => {
+        toFront();
+        panel.openChat(panel.state().chat);
+      }
+    );
+    add(
+      CommandIDs.newChat,
+      trans.__('New Chat'),
+      trans.__('Begin a new chat'),
+      () => {
+        toFront();
+        panel.openChat(null);
+      }
     );
     add(
       CommandIDs.newRun,
@@ -224,6 +288,29 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
         panel.openRun(String(args.run));
       }
     });
+    commands.addCommand(CommandIDs.ask, {
+      label: trans.__('Ask ragent'),
+      describedBy: ASK_ARGS,
+      execute: async args => {
+        toFront();
+        const about = Object.fromEntries(
+          ['run', 'alert'].flatMap(kind =>
+            args[kind] ? [[kind, String(args[kind])]] : []
+          )
+        );
+        if (Object.keys(about).length) {
+          const session = await desk.api.create({ about });
+          desk.put(session);
+          panel.openChat(session.id);
+        } else if (panel.state().tab !== 'chat') {
+          panel.openChat(panel.state().chat);
+        }
+        if (args.text) {
+          // The composer stands there once the tab is drawn.
+          requestAnimationFrame(() => panel.compose(String(args.text)));
+        }
+      }
+    });
     commands.addCommand(CommandIDs.stopRun, {
       label: trans.__('Stop a Run'),
       describedBy: RUN_ARGS,
@@ -240,6 +327,7 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
       .then(mine => {
         const read = () => {
           points = mine.get('points').composite as number;
+          enterSends = mine.get('enterSends').composite as boolean;
           const side = mine.get('side').composite as string;
           const area = sidebar.parent && shellArea(app, side);
           if (area) {

@@ -3,10 +3,12 @@ import * as React from 'react';
 import { createRoot } from 'react-dom/client';
 import 'uplot/dist/uPlot.min.css';
 import '../style/base.css';
+import '../style/chat.css';
 import '../style/page.css';
 
 import { Api, type Door } from './api';
 import { Panel } from './components/Panel';
+import { ChatDesk } from './models/chatdesk';
 import { PanelModel, type Memory, type PanelState } from './models/panel';
 import { Project } from './models/project';
 import { plainEnglish } from './words';
@@ -53,6 +55,9 @@ const door: Door = {
 
 const project = new Project(new Api(door));
 const panel = new PanelModel(memory);
+const desk = new ChatDesk(project);
+// A thumb's Enter breaks the line: the button beside it sends.
+const thumbs = window.matchMedia?.('(pointer: coarse)').matches ?? false;
 
 let looking = false;
 const look = () => {
@@ -85,7 +90,9 @@ void panel.restore().then(() => {
           panel,
           trans: plainEnglish,
           kernels: async () => [],
-          points: () => 600
+          points: () => 600,
+          desk,
+          enterSends: () => !thumbs
         }}
       />
     </>

@@ -1,5 +1,6 @@
 /** A played engine for models and components: in memory, answers at once, tells events when a test says so. */
 import { Api, type Door } from '../api';
+import { ChatDesk } from '../models/chatdesk';
 import { Feed, type FeedSource } from '../models/feed';
 import { PanelModel, type Memory } from '../models/panel';
 import { Project } from '../models/project';
@@ -197,7 +198,9 @@ export function makeHost(
     panel: new PanelModel(memory),
     trans: plainEnglish,
     kernels: async () => ['kernel:python3'],
-    points: () => 500
+    points: () => 500,
+    desk: new ChatDesk(project),
+    enterSends: () => true
   };
 }
 

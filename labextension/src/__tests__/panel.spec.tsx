@@ -165,7 +165,7 @@ describe('the panel', () => {
       within(card)
         .getAllByRole('button')
         .map(b => b.textContent)
-    ).toEqual(['run_a', 'Ignore', 'Lower lr', 'Stop run']);
+    ).toEqual(['run_a', 'Ignore', 'Lower lr', 'Stop run', 'Chat']);
     await act(async () => {
       fireEvent.click(within(card).getByRole('button', { name: 'Stop run' }));
       await until(() => project.open().length === 0);

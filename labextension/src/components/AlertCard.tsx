@@ -15,7 +15,7 @@ export function AlertCard({
   alert: Alert;
   bare?: boolean;
 }): JSX.Element {
-  const { project, panel, trans } = useHost();
+  const { project, panel, desk, trans } = useHost();
   const run = useRun(alert.run_id);
   const now = useNow();
   const { busy, error, run: doing, clear } = useDoing();
@@ -24,6 +24,13 @@ export function AlertCard({
     doing(async () => {
       project.alerts.put(await project.api.respond(alert.id, choice.id));
       project.alerts.flush();
+    });
+  const ask = () =>
+    doing(async () => {
+      const about = { alert: alert.id, run: alert.run_id };
+      const session = await desk.api.create({ about });
+      desk.put(session);
+      panel.openChat(session.id);
     });
   const chosen = alert.choices.find(choice => choice.id === alert.choice);
   return (
@@ -94,6 +101,14 @@ export function AlertCard({
                 {choice.label}
               </button>
             ))}
+          <button
+            type="button"
+            className="rg-button rg-quiet"
+            disabled={busy}
+            onClick={ask}
+          >
+            {trans.__('Chat')}
+          </button>
         </div>
       )}
       {error && <Notice error={error} onClose={clear} />}

@@ -2,6 +2,7 @@ import * as React from 'react';
 import { HostContext, useHost, usePanel, useSignal, type Host } from '../hooks';
 import type { Tab } from '../models/panel';
 import { AlertsView } from './AlertsView';
+import { ChatView } from './chat/ChatView';
 import { ChartsView } from './ChartsView';
 import { Icon, IconButton, type IconName } from './Icon';
 import { NewRun } from './NewRun';
@@ -93,6 +94,8 @@ function Frame(): JSX.Element {
       <NewRun />
     ) : run !== null ? (
       <RunDetail id={run} />
+    ) : tab === 'chat' ? (
+      <ChatView wide={wide} />
     ) : tab === 'alerts' ? (
       <AlertsView />
     ) : tab === 'charts' || wide ? (
@@ -103,6 +106,7 @@ function Frame(): JSX.Element {
   const sideBySide =
     wide &&
     tab !== 'alerts' &&
+    (tab !== 'chat' || run !== null || form) &&
     loading.phase !== 'failed' &&
     project.runs.size > 0;
   return (
@@ -139,11 +143,13 @@ function Frame(): JSX.Element {
 }
 
 function Tabs(): JSX.Element {
-  const { project, panel, trans } = useHost();
+  const { project, panel, desk, trans } = useHost();
   const { tab, run, form } = usePanel();
+  const asking = useSignal(desk.sessions.changed, desk.waiting);
   const open = useSignal(project.alerts.changed, project.open);
   const waiting = open.filter(alert => alert.severity !== 'info').length;
   const tabs: [Tab, IconName, string, number][] = [
+    ['chat', 'chat', trans.__('Chat'), asking],
     ['runs', 'list', trans.__('Runs'), 0],
     ['charts', 'chart', trans.__('Charts'), 0],
     ['alerts', 'bell', trans.__('Alerts'), waiting]

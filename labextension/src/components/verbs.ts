@@ -21,7 +21,7 @@ export function useVerbs(
   run: Run,
   charted: string[]
 ): { verbs: Verb[]; busy: boolean; error: ApiError | null; clear: () => void } {
-  const { project, panel, trans } = useHost();
+  const { project, panel, desk, trans } = useHost();
   const { busy, error, run: doing, clear } = useDoing();
   const verbs = React.useMemo(() => {
     const list: Verb[] = [];
@@ -81,6 +81,18 @@ export function useVerbs(
       do: () => panel.toggleCharted(id, charted)
     });
     list.push({
+      id: 'ask',
+      icon: 'chat',
+      label: trans.__('Ask about this run'),
+      near: false,
+      do: () =>
+        doing(async () => {
+          const session = await desk.api.create({ about: { run: id } });
+          desk.put(session);
+          panel.openChat(session.id);
+        })
+    });
+    list.push({
       id: 'edit',
       icon: 'edit',
       label: trans.__('Edit and run again'),
@@ -102,6 +114,6 @@ export function useVerbs(
       });
     }
     return list;
-  }, [run, charted, project, panel, trans, doing]);
+  }, [run, charted, project, panel, desk, trans, doing]);
   return { verbs, busy, error, clear };
 }

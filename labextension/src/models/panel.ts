@@ -4,7 +4,7 @@ import type { CreateRun, Run } from '../wire';
 import { Beat } from './beat';
 import type { XAxis } from './series';
 
-export type Tab = 'runs' | 'charts' | 'alerts';
+export type Tab = 'chat' | 'runs' | 'charts' | 'alerts';
 export type Show =
   'all' | 'live' | 'waiting' | 'finished' | 'failed' | 'stopped';
 export type SortBy = 'newest' | 'name' | 'metric';
@@ -50,6 +50,12 @@ export interface PanelState {
   metrics: string[] | null;
   x: XAxis;
   log: boolean;
+  /** The chat that is open; null: a new one. */
+  chat: string | null;
+  /** The list of chats stands before the open one (where there is no room for both). */
+  chats: boolean;
+  /** What is typed and not sent, by chat; "" is the new one. */
+  drafts: Record<string, string>;
 }
 
 export const START: PanelState = {
@@ -65,7 +71,10 @@ export const START: PanelState = {
   charted: null,
   metrics: null,
   x: 'step',
-  log: false
+  log: false,
+  chat: null,
+  chats: false,
+  drafts: {}
 };
 
 /** Where a panel's state outlives a reload. */
@@ -81,6 +90,7 @@ export class PanelModel {
   lastRun: string | null = null;
   private readonly _changed = new Signal<this, void>(this);
   private readonly _findAsked = new Signal<this, void>(this);
+  private readonly _composeAsked = new Signal<this, string>(this);
   private readonly keep = new Beat(() => void this.save(), 500);
 
   constructor(private readonly memory: Memory) {}
@@ -91,6 +101,10 @@ export class PanelModel {
   /** The filter box should take the keyboard. */
   get findAsked(): ISignal<this, void> {
     return this._findAsked;
+  }
+
+  get composeAsked(): ISignal<this, string> {
+    return this._composeAsked;
   }
 
   state = (): PanelState => this._state;
@@ -117,6 +131,26 @@ export class PanelModel {
   openRun(run: string): void {
     this.lastRun = run;
     this.set({ run, form: false });
+  }
+
+  openChat(chat: string | null): void {
+    this.set({ tab: 'chat', chat, chats: false, run: null, form: false });
+    this._composeAsked.emit('');
+  }
+
+  /** The composer takes the keyboard, and these words after what is typed. */
+  compose(words: string): void {
+    this._composeAsked.emit(words);
+  }
+
+  setDraft(chat: string | null, text: string): void {
+    const drafts = { ...this._state.drafts };
+    delete drafts[chat ?? ''];
+    if (text) {
+      drafts[chat ?? ''] = text;
+    }
+    // Those of long ago fall off: what is kept is read at each start.
+    this.set({ drafts: Object.fromEntries(Object.entries(drafts).slice(-20)) });
   }
 
   /** One step back: the form or the detail closes. False if nothing was open. */
