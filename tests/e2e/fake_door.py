@@ -153,6 +153,8 @@ def make_alert(i: int, run: Run, severity: Severity, **more: Any) -> Alert:
 class Door:
     """The played server. Its public methods may be called from the test's thread."""
 
+    routes: type[web.RequestHandler] | None = None  # more of them: those of the chat
+
     def __init__(self, runs: Iterable[Run] = (), alerts: Iterable[Alert] = (), sweeps: Iterable[Sweep] = ()) -> None:
         self.runs = {run.id: run for run in runs}
         self.alerts = {alert.id: alert for alert in alerts}
@@ -190,7 +192,7 @@ class Door:
                         (r"/ragent/?", Page, {"door": self}),
                         (r"/ragent/static/(.*)", web.StaticFileHandler, {"path": str(STATIC)}),
                         (r"/ragent/api/v1/events/ws", Socket, {"door": self}),
-                        (r"/ragent/api/v1/(.*)", Routes, {"door": self}),
+                        (r"/ragent/api/v1/(.*)", self.routes or Routes, {"door": self}),
                     ]
                 )
                 (socket,) = bind_sockets(self.port, "127.0.0.1")

@@ -2,6 +2,7 @@
 
 python -m tests.e2e.looks FOLDER [NAME …]      the page outside Lab, in all sizes and states
 python -m tests.e2e.looks --lab FOLDER         the panel in JupyterLab, in each of its themes
+python -m tests.e2e.looks --chat FOLDER [NAME …]  the chat: its states, widths and colours
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ def show(page: Page, what: str) -> None:
         case "list":
             pass
         case "charts":
-            tab.nth(1).click()
+            tab.nth(2).click()
             page.wait_for_selector(".rg-plot canvas")
         case "alerts":
-            tab.nth(2).click()
+            tab.nth(3).click()
             page.wait_for_selector(".rg-alert")
         case "detail" | "failed":
             if page.locator(".rg-sides").count() == 0:
-                tab.nth(0).click()
+                tab.nth(1).click()
             kind = "running" if what == "detail" else "failed"
             page.locator(f".rg-row:has(.rg-is-{kind}):not(.rg-row-sweep)").first.click()
             page.wait_for_selector(".rg-log pre")
@@ -143,8 +144,50 @@ def take_lab(folder: Path) -> None:
             process.wait(20)
 
 
+CHAT_SIZES = {"280": (280, 720), "320": (320, 760), "400": (400, 860), "900": (900, 860), "phone": (390, 844)}
+
+
+def take_chat(folder: Path, wanted: list[str]) -> None:
+    """The chat on the page outside Lab, over a played server."""
+    from .fake_chat import CHAT_SCENES
+
+    folder.mkdir(parents=True, exist_ok=True)
+    shots = [(scene, size, "light") for scene in ("talk", "ask", "busy", "new", "list") for size in CHAT_SIZES]
+    shots += [(scene, "320", "light") for scene in CHAT_SCENES if scene not in ("talk", "ask", "busy", "new", "list")]
+    shots += [(scene, size, "dark") for scene in ("talk", "ask", "busy", "new") for size in ("320", "900")]
+    shots += [("talk", "400", "contrast"), ("ask", "400", "contrast")]
+    colours: dict[str, dict[str, Any]] = {
+        "light": {"color_scheme": "light"},
+        "dark": {"color_scheme": "dark"},
+        "contrast": {"color_scheme": "dark", "contrast": "more"},
+    }
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        for scene, size, colour in shots:
+            name = f"{scene}-{size}-{colour}"
+            if wanted and not any(word in name for word in wanted):
+                continue
+            width, height = CHAT_SIZES[size]
+            door, play_scene = CHAT_SCENES[scene]()
+            with door:
+                phone = {"has_touch": True, "is_mobile": True} if size == "phone" else {}
+                context = browser.new_context(viewport={"width": width, "height": height}, **phone, **colours[colour])
+                page = context.new_page()
+                page.goto(f"{door.url}/ragent")
+                page.wait_for_selector(".rg-row, .rg-empty")
+                page.locator(".rg-tab").nth(0).click()
+                page.wait_for_selector(".rg-composer")
+                play_scene(page)
+                page.wait_for_timeout(700)  # the picture is for eyes: let it settle
+                page.screenshot(path=folder / f"{name}.png")
+                context.close()
+        browser.close()
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "--lab":
+    if sys.argv[1] == "--chat":
+        take_chat(Path(sys.argv[2]), sys.argv[3:])
+    elif sys.argv[1] == "--lab":
         take_lab(Path(sys.argv[2]))
     else:
         take(Path(sys.argv[1]), sys.argv[2:])
