@@ -38,6 +38,7 @@ from ragent_jupyter.domain.wire import (
 from ragent_jupyter.runfiles.project import find_project, socket_path
 
 from . import transport
+from .chat import ChatCalls
 from .start import ensure_engine
 from .transport import AnswerLost, NobodyListens, StreamQuiet
 
@@ -45,16 +46,24 @@ T = TypeVar("T")
 _REPORT_TIMEOUT_S = 180.0  # a report may run a notebook
 
 
-class Client:
+class Client(ChatCalls):
     """One project's engine. `project`: a folder inside it (default: the current one); `start`: begin an engine if
-    nobody answers. Nothing is connected before the first call.
+    nobody answers; `door`: who asks ("terminal" only where a person sits at one: it may answer approvals). Nothing is
+    connected before the first call.
 
     Every call may raise the engine's refusal as the RagentError it is, or Unreachable.
     """
 
-    def __init__(self, project: str | os.PathLike[str] | None = None, *, start: bool = True) -> None:
+    def __init__(
+        self,
+        project: str | os.PathLike[str] | None = None,
+        *,
+        start: bool = True,
+        door: Literal["terminal", "kernel", "script"] = "script",
+    ) -> None:
         self.project: Path = find_project(project)
         self.start = start
+        self.door = door
         self._socket: str | None = None
 
     # --- plain calls -------------------------------------------------------------------------------------------
@@ -90,6 +99,9 @@ class Client:
     def patch(self, path: str, body: Any) -> Any: ...
     def patch(self, path: str, body: Any, *, type: Any = Any) -> Any:
         return self._call("PATCH", path, body, type, None, again=False)
+
+    def delete(self, path: str, *, type: Any = Any) -> Any:
+        return self._call("DELETE", path, None, type, None, again=False)
 
     # --- runs --------------------------------------------------------------------------------------------------
     def runs(
@@ -282,15 +294,7 @@ class Client:
         again: bool,
         timeout: float = transport.REQUEST_TIMEOUT_S,
     ) -> Any:
-        known = self._socket is not None
-        try:
-            reply = transport.request(self._path(), method, path, body, query=query, timeout=timeout)
-        except Unreachable as error:
-            # The engine may have gone since our last call (idle, restarted): once more, by way of a new handshake.
-            if not (isinstance(error, NobodyListens) and known) and not (isinstance(error, AnswerLost) and again):
-                raise
-            self._socket = None
-            reply = transport.request(self._path(), method, path, body, query=query, timeout=timeout)
+        reply = self._request(method, path, body, query, again=again, timeout=timeout)
         if not reply.strip():
             return None
         try:
@@ -301,6 +305,31 @@ class Client:
                 "Engine and command line may be of different versions: `ragent serve --stop`, then repeat.",
             ) from error
 
+    def _text(self, path: str, query: dict[str, Any] | None = None) -> str:
+        """A reply that is no JSON."""
+        return self._request("GET", path, None, query, again=True).decode()
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: dict[str, Any] | None,
+        *,
+        again: bool,
+        timeout: float = transport.REQUEST_TIMEOUT_S,
+    ) -> bytes:
+        known = self._socket is not None
+        headers = {"X-Ragent-Door": self.door}
+        try:
+            return transport.request(self._path(), method, path, body, query=query, timeout=timeout, headers=headers)
+        except Unreachable as error:
+            # The engine may have gone since our last call (idle, restarted): once more, by way of a new handshake.
+            if not (isinstance(error, NobodyListens) and known) and not (isinstance(error, AnswerLost) and again):
+                raise
+            self._socket = None
+            return transport.request(self._path(), method, path, body, query=query, timeout=timeout, headers=headers)
+
     def _stream(self, path: str, query: dict[str, Any], *, endless: bool = False) -> Iterator[bytes]:
         """Lines of a stream. The caller keeps `query` up to date with where it stands: whenever the stream breaks off,
         it is reopened from there. endless: an end in good order is only the engine making way for the next one.
@@ -308,7 +337,7 @@ class Client:
         barren = 0
         while True:
             try:
-                for line in transport.stream(self._path(), path, query=query):
+                for line in transport.stream(self._path(), path, query=query, headers={"X-Ragent-Door": self.door}):
                     barren = 0
                     yield line
                 if not endless:

@@ -86,7 +86,14 @@ def url(path: str, query: Mapping[str, Any] | None = None) -> str:
 
 
 def _open(
-    socket_path: str, method: str, path: str, query: Mapping[str, Any] | None, body: Any, accept: str, timeout: float
+    socket_path: str,
+    method: str,
+    path: str,
+    query: Mapping[str, Any] | None,
+    body: Any,
+    accept: str,
+    timeout: float,
+    more: Mapping[str, str] | None = None,
 ) -> tuple[_UnixConnection, http.client.HTTPResponse]:
     connection = _UnixConnection(socket_path, timeout)
     try:
@@ -97,7 +104,7 @@ def _open(
         raise NobodyListens(
             f"No engine listens at {socket_path}.", "Start it with `ragent serve`, or repeat the command."
         ) from error
-    headers = {"Accept": accept}
+    headers = {"Accept": accept, **(more or {})}
     data: bytes | None = None
     if body is not None:
         data = msgspec.json.encode(body)
@@ -143,12 +150,13 @@ def request(
     *,
     query: Mapping[str, Any] | None = None,
     timeout: float = REQUEST_TIMEOUT_S,
+    headers: Mapping[str, str] | None = None,
 ) -> bytes:
     """The reply's body. path: under the API, without its prefix. body: anything that msgspec encodes.
 
     Raises the engine's refusal as its RagentError; NobodyListens, AnswerLost or Unreachable if there is no answer.
     """
-    connection, response = _open(socket_path, method, path, query, body, "application/json", timeout)
+    connection, response = _open(socket_path, method, path, query, body, "application/json", timeout, headers)
     try:
         payload = response.read()
     except TimeoutError as error:
@@ -163,13 +171,18 @@ def request(
 
 
 def stream(
-    socket_path: str, path: str, *, query: Mapping[str, Any] | None = None, timeout: float = STREAM_TIMEOUT_S
+    socket_path: str,
+    path: str,
+    *,
+    query: Mapping[str, Any] | None = None,
+    timeout: float = STREAM_TIMEOUT_S,
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[bytes]:
     """Lines of an NDJSON stream, as they come, until the engine ends it.
 
     Raises AnswerLost if it broke off, so that a caller that knows where it stood can go on from there.
     """
-    connection, response = _open(socket_path, "GET", path, query, None, "application/x-ndjson", timeout)
+    connection, response = _open(socket_path, "GET", path, query, None, "application/x-ndjson", timeout, headers)
     try:
         if response.status >= 400:
             raise _refusal(response.status, response.read())
