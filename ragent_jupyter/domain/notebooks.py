@@ -110,7 +110,10 @@ class TabAnswer(Struct, frozen=True, kw_only=True):
 
 # --- review -----------------------------------------------------------------------------------------------------------
 class ReviewCell(Struct, frozen=True, kw_only=True):
-    """A change that waits for a person's word. before: source, "" for a new cell.  after: source, "" for a gone one."""
+    """A change that waits for a person's word. before: source, "" for a new cell.  after: source, "" for a gone one.
+
+    place: ids of the cells that stood above it, nearest first.
+    """
 
     id: str
     checkpoint: str
@@ -118,6 +121,7 @@ class ReviewCell(Struct, frozen=True, kw_only=True):
     kind: CellKind
     before: str = ""
     after: str = ""
+    place: list[str] = []
 
 
 class Review(Struct, frozen=True, kw_only=True):

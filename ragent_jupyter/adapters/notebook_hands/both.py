@@ -137,6 +137,7 @@ class BothNotebooks:
                         kind=change.kind,
                         before=source_of(change.before) if change.before else "",
                         after=change.after or "",
+                        place=change.place[:20],
                     )
         return Review(path=name, cells=list(found.values()))
 
