@@ -38,6 +38,19 @@ def _escape(char: str) -> str:
     return json.dumps(char)[1:-1]
 
 
+def code(text: str, longest: int = 2000) -> str:
+    """A command or a path as it is typed, on one line: quoted as JSON only where it holds line ends or controls.
+
+    >>> code("a | b > c"), code("a\\nb")
+    ('a | b > c', '"a\\\\nb"')
+    """
+    cut = text[:longest]
+    rest = f"… ({len(text)} characters)" if len(text) > longest else ""
+    if cut.isprintable():
+        return cut + rest
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in json.dumps(cut, ensure_ascii=False)) + rest
+
+
 def one_line(text: str, longest: int = 500) -> str:
     """A sentence of somebody else's (a log line, a note) on one line, without control characters, cut.
 
