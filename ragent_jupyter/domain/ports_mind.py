@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    import asyncio  # named only: whoever speaks the wire (`ragent status`) has no use for it
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
