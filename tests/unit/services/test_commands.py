@@ -151,7 +151,7 @@ def test_memory_from_the_chat(commands: Commands) -> None:
     rule = desk.get(card["rule"])
     assert (rule.title, rule.text, rule.by) == ("Use bf16", "Use bf16. It is stable.", "ann")
     done(commands, "/memory add A title\nand a text\nof two lines")
-    assert desk.all()[-1].text == "and a text\nof two lines"
+    assert {r.title: r.text for r in desk.all()}["A title"] == "and a text\nof two lines"
     done(commands, f"/memory off {rule.id}")
     assert not desk.get(rule.id).on and "(off, by user)" in done(commands, "/memory list").markdown
     done(commands, "/memory on Use bf16")
@@ -168,7 +168,7 @@ def test_memory_from_the_chat(commands: Commands) -> None:
         ("/memory off", BadInput),
         ("/memory off x", NotFound),
         ("/memory hide x", BadInput),
-    ):  # noqa: E501
+    ):
         with pytest.raises(error) as refusal:
             run(commands.expand(SESSION, text))
         assert refusal.value.remedy
@@ -200,7 +200,7 @@ def test_what_becomes_a_request_shows_what_was_typed(desks: Desks, commands: Com
         "/nope",
         "/wild on",
         "/research x",
-    ],  # noqa: E501
+    ],
 )
 def test_what_cannot_be_done_says_how_it_could(commands: Commands, text: str) -> None:
     with pytest.raises(RagentError) as error:
