@@ -6,6 +6,7 @@ import argparse
 import functools
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,9 @@ class Context:
         """The project's engine. create: this verb may make the folder a project; others leave no trace in it."""
         from ragent_jupyter.client import Client
 
-        client = Client(self.workdir)
+        # Approvals are a person's: a script or an agent's shell that runs this program has nobody at its stdin.
+        somebody = sys.stdin is not None and sys.stdin.isatty()
+        client = Client(self.workdir, door="terminal" if somebody else "script")
         if not create and not (client.project / ".ragent").is_dir():
             raise CannotBeDone(
                 f"{client.project} is not a ragent project yet: nothing has run here.",

@@ -138,6 +138,34 @@ def _parser() -> argparse.ArgumentParser:
     add("subjects", nargs="+", metavar="SWEEP|RUN")
     add("--path", default=None, help="where to (default: reports/NAME.ipynb)")
     add("--title", default=None)
+
+    add = verb(
+        "chat",
+        "chat:chat",
+        "ask the assistant",
+        about="Without TEXT a conversation begins; with it the answer is printed. - reads the question from stdin.",
+    )
+    add("text", nargs="*", metavar="TEXT", help="what to ask; @run:…, @file:… name things, /help lists commands")
+    add("--session", default=None, metavar="CHAT", help="go on with this one: its id, its title, or `last`")
+    add("--mode", choices=("ask", "accept_edits", "plan"), default=None, help="what it may do without asking")
+    add("--model", default=None, metavar="PROVIDER:MODEL", help="who answers (default: the chat role's model)")
+    add("--list", action="store_true", help="the chats so far, newest first")
+    add = verb("memory", "memory:memory", "the rules that agents heed")
+    actions = ("list", "add", "on", "off", "remove", "approve", "refuse", "import", "export")
+    add("action", nargs="?", default="list", choices=actions, metavar="ACTION", help=" | ".join(actions))
+    add("words", nargs="*", metavar="RULE|TEXT|FILE", help="a rule's id or title; the text of a new one; a MEMORY.md")
+    add("--title", default=None, help="of a new rule (default: its first sentence)")
+    add("--tags", default=None, metavar="A,B", help="of a new rule")
+    add("--scope", default=None, help="what a new rule is for: a path, a script, a sweep (default: everything)")
+    add = verb("keys", "keys:keys", "keys of model providers: which are set, set one, try it")
+    add("action", nargs="?", default="list", choices=("list", "set", "remove", "test"), metavar="ACTION",
+        help="list | set NAME (the value is asked for, or comes on stdin) | remove NAME | test [MODEL]")  # fmt: skip
+    add("name", nargs="?", default=None, metavar="NAME", help="for example ANTHROPIC_API_KEY")
+    add = verb("models", "models:models", "which model does what")
+    add("--set", action="append", default=[], metavar="ROLE=MODEL", help="chat=anthropic:…; chat= resets it")
+    add("--test", nargs="?", const="", default=None, metavar="MODEL", help="try it, and say what it can")
+    add = verb("usage", "models:usage", "tokens and money, by day, role and model")
+    add("--days", type=int, default=30, metavar="N", help="of the last N days (default 30)")
     return parser
 
 
@@ -152,6 +180,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         args.arguments = [*args.arguments, *unknown]
     elif unknown:
         raise _Usage(f"Unknown argument {unknown[0]!r}.", f"`ragent {args.verb} --help` shows what it takes.")
+    if after and args.verb == "chat":  # a question may begin with a dash
+        args.text, after = [*args.text, *after], []
     if after and not (args.verb in ("run", "sweep", "lab") or getattr(args, "lab", False)):
         raise _Usage(f"`ragent {args.verb}` takes nothing after --.", f"See `ragent {args.verb} --help`.")
     args.after = list(after)

@@ -43,7 +43,7 @@ class FakeEngine:
     """`runs`, `sweeps` and `alerts` answer the listing routes; `on[(method, path)]` any other, or instead.
 
     An answer is an object (200), a (status, object) pair, a RagentError, or an iterator of objects: an NDJSON stream.
-    `asked` remembers every request as (method, path, query, body).
+    `asked` remembers every request as (method, path, query, body), `doors` who asked.
     """
 
     def __init__(self, project: Path, version: str = __version__) -> None:
@@ -54,6 +54,7 @@ class FakeEngine:
         self.alerts: list[Alert] = []
         self.on: dict[tuple[str, str], Answer] = {}
         self.asked: list[tuple[str, str, dict[str, str], Any]] = []
+        self.doors: list[str | None] = []
         self.draining = False
         (project / ".ragent").mkdir(exist_ok=True)
         self._server: _Server | None = None
@@ -72,7 +73,7 @@ class FakeEngine:
             def do_GET(self) -> None:
                 engine._serve(self)
 
-            do_POST = do_PUT = do_PATCH = do_GET
+            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
         path = socket_path(self.project)
         Path(path).unlink(missing_ok=True)
@@ -97,6 +98,7 @@ class FakeEngine:
         raw = handler.rfile.read(length)
         body = json.loads(raw) if raw else None
         self.asked.append((handler.command, path, query, body))
+        self.doors.append(handler.headers.get("X-Ragent-Door"))
         try:
             answer = self._answer(handler.command, path, query, body)
         except RagentError as error:

@@ -28,7 +28,7 @@ from tests.support.fake_engine import FakeEngine
 from .conftest import Ragent
 
 VERBS = ["quickstart", "lab", "serve", "status", "doctor", "run", "retry", "sweep", "runs", "show", "logs", "chart"]
-VERBS += ["stop", "alerts", "respond", "replay", "report"]
+VERBS += ["stop", "alerts", "respond", "replay", "report", "chat", "memory", "keys", "models", "usage"]
 
 
 def a_run(id_: str = "run_abc1", **more: Any) -> Run:
