@@ -17,7 +17,8 @@ from ragent_jupyter.domain.run import Run, RunStatus
 from ..config_diff import said_plainly, settings_of
 from .curves import curve_causes
 from .ends import end_causes, verdict
-from .patterns import WRAPPER, Pattern, of_exception, of_line, pip_name
+from .matching import WRAPPER, of_exception, of_line, pip_name
+from .patterns import Pattern
 from .tracebacks import Trace, main_trace, read_tracebacks
 from .words import KINDS, Case, Cause, Cite, Diagnosis, LogLine
 
@@ -53,7 +54,7 @@ def diagnose(case: Case) -> Diagnosis:
     finished = case.run.status is RunStatus.FINISHED
     for cause in curve_causes(case.run, case.curves):
         found.append(structs.replace(cause, score=cause.score + (30.0 if finished else 0.0)))
-    causes = [cause for cause in _merged(found) if cause.score >= _LEAST]
+    causes = [cause for cause in _in_order(_merged(found)) if cause.score >= _LEAST]
     if not causes and case.run.status is RunStatus.FAILED:
         causes = _last_words(case)
     causes = [_with_settings(cause, case.run) for cause in causes[:_KEPT]]
@@ -78,6 +79,32 @@ def _merged(found: Sequence[Cause]) -> list[Cause]:
             code=first.code or cause.code,
         )
     return list(by_kind.values())
+
+
+def _in_order(causes: list[Cause]) -> list[Cause]:
+    """By score, after what is known of how one trouble leads to another."""
+    by_kind = {cause.kind: cause for cause in causes}
+    # A loss that is no number makes scales zero and assertions fail: those are what it led to.
+    nan = by_kind.get("not_finite")
+    if nan is not None and nan.score > _LEAST:
+        after = [c.score for kind in ("zero_division", "assertion") if (c := by_kind.get(kind)) is not None]
+        by_kind["not_finite"] = structs.replace(nan, score=max([nan.score, *(score + 1.0 for score in after)]))
+    # Workers lose each other because one of them failed first; what it said stands above.
+    lost = by_kind.get("collective")
+    if lost is not None:
+        at = min((c.offset for c in lost.cites if c.offset is not None), default=0)
+        first = [
+            c.score
+            for c in causes
+            if c.frame
+            and c.kind not in ("collective", "interrupted")
+            and c.cites[0].offset is not None
+            and c.cites[0].offset < at
+            and c.score > _LEAST
+        ]
+        if first:
+            by_kind["collective"] = structs.replace(lost, score=min(lost.score, max(first) - 1.0))
+    return sorted(by_kind.values(), key=lambda c: -c.score)
 
 
 # --- exceptions ------------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def _by_signal(number: int, text: str) -> Cause:
             title=f"native code crashed ({name})",
             cites=_exit(text),
             next=["`python -X faulthandler` shows the Python line; compare package versions with the last good run."],
-            score=85.0,
+            score=60.0 if number == _signal.SIGABRT else 85.0,  # an abort is how many libraries say something else
         )
     if number == _signal.SIGINT:
         title = "it was interrupted (SIGINT), not by ragent"

@@ -7,20 +7,8 @@ how much a match tells by itself: "CUDA out of memory" is the whole story, "KeyE
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from msgspec import Struct
-
-_HINT = re.compile(
-    r"error|fail|memory|oom|kill|nan|inf\b|space left|quota|denied|not found|no such|no module|can.t open|in use"
-    r"|timeout|"
-    r"timed out|time limit|limit|abort|fault|signal|terminat|interrupt|exhaust|refused|reset|closed|resolve"
-    r"|connect|xid|"
-    r"unauthori|forbidden|gated|invalid|unrecognized|required|usage|cancelled|preempt|corrupt|mismatch|unable"
-    r"|could not|"
-    r"cannot|watchdog|bad_alloc|assert|diverged|too many|deadlock|stuck|panic|not supported",
-    re.IGNORECASE,
-)
 
 
 class Pattern(Struct, frozen=True):
@@ -72,6 +60,14 @@ PATTERNS: list[Pattern] = [
         flags=re.IGNORECASE,
     ),
     _p("gpu_memory", 95, r"torch\.(?:cuda\.)?OutOfMemoryError", *_SMALLER),
+    _p(
+        "gpu_memory",
+        93,
+        r"\b(?:cuda|gpu|hip|vram|rmm|cudnn|cublas)\w*\b.{0,60}\b(?:out of memory|bad_alloc|allocat\w+ fail)"
+        r"|(?:out of memory|failed to allocate|insufficient) .{0,60}\b(?:gpu|cuda|vram|device memory)",
+        *_SMALLER,
+        flags=re.IGNORECASE,
+    ),
     _p(
         "gpu_memory",
         94,
@@ -139,6 +135,15 @@ PATTERNS: list[Pattern] = [
     # --- numbers ---------------------------------------------------------------------------------------------------
     _p(
         "not_finite",
+        92,
+        r"\b\w*loss\w*['\"]?\s*[:=]\s*(?:tensor\()?[-+]?(?:nan|inf)\b|loss scale .{0,30}\bminimum"
+        r"|reducing loss scale to (?:0\.0\b|\d[\d.]*e-(?:[3-9]\d|\d{3}))|(?:nan|infinite) .{0,40}gradients?\b"
+        r"|gradients? .{0,60}\b(?:nan|non-?finite|infinite)\b|weights? (?:is|are|became|contains?) (?:nan|inf)",
+        *_NAN,
+        flags=re.IGNORECASE,
+    ),
+    _p(
+        "not_finite",
         93,
         r"\bloss (?:is|was|became|=|:)\s*(?:now )?(?:nan|[+-]?inf(?:inite)?|not finite)\b"
         r"|(?:nan|inf|non-?finite)\b.{0,20}\bloss\b.{0,60}(?:stop|abort|exit|skip|terminat|detect|encounter|found)"
@@ -200,7 +205,8 @@ PATTERNS: list[Pattern] = [
     _p(
         "device",
         78,
-        r"CUDA error: |cudaError(?!_t)\w+|illegal memory access|CUBLAS_STATUS_\w+|CUDNN_STATUS_(?!SUCCESS)\w+",
+        r"CUDA error:? |CUDA driver error|cudaError(?!_t)\w+|illegal memory access|CUBLAS_STATUS_\w+"
+        r"|CUDNN_STATUS_(?!SUCCESS)\w+",
         *_SYNC,
     ),
     _p(
@@ -240,6 +246,8 @@ PATTERNS: list[Pattern] = [
         "import",
         84,
         r"ImportError: |cannot import name|undefined symbol: |GLIBC\w*_[\d.]+' not found"
+        r"|got an unexpected keyword argument|module '[\w.]+' has no attribute|requires .{1,60} but you have"
+        r"|version (?:mismatch|conflict)|VersionConflict|incompatible with .{1,40} version"
         r"|error while loading shared libraries|DLL load failed|partially initialized module",
         "Versions do not fit together: compare the installed ones with those the last good run had, reinstall "
         "the package "
@@ -263,7 +271,8 @@ PATTERNS: list[Pattern] = [
         90,
         r"^\S*(?:\.py|\w): error: |error: (?:argument|unrecognized arguments|the following arguments|no such option)"
         r"|No such option|Missing (?:option|argument|parameter)|Invalid value for|unrecognized arguments"
-        r"|required arguments?:|got an unexpected keyword argument|Could not override|No such command",
+        r"|arguments? (?:is|are) not used by|unknown (?:argument|option|flag|parameter)s?\b|unexpected argument"
+        r"|required arguments?:|Could not override|No such command",
         "Correct the arguments; `--help` lists what the script takes.",
         flags=re.IGNORECASE,
     ),
@@ -274,6 +283,53 @@ PATTERNS: list[Pattern] = [
         r"|ConfigAttributeError|ConfigKeyError|MissingMandatoryValue|ConfigCompositionException|ValidationError"
         r"|InterpolationKeyError|MissingConfigException|MissingSectionHeaderError|Key '\w+' (?:is )?not in",
         "Correct the file at the place that the message names (line and column).",
+    ),
+    # --- model and data --------------------------------------------------------------------------------------------
+    _p(
+        "autograd",
+        86,
+        r"does not require grad and does not have a grad_fn|modified by an inplace operation"
+        r"|backward through the graph a second time|Expected to have finished reduction in the prior iteration"
+        r"|optimizer got an empty parameter list|No gradients provided for any variable"
+        r"|leaf Variable that requires grad",
+        "Look for a detach, a no_grad block, an in-place operation, frozen parameters, or (with several processes) "
+        "parameters that take no part in the loss.",
+    ),
+    _p(
+        "index",
+        85,
+        r"index out of range in self|Target -?\d+ is out of bounds|is out of bounds for (?:axis|dimension)"
+        r"|index \d+ is out of (?:bounds|range)|label .{0,40}(?:out of range|not in \[|must be in)",
+        "A label or a token id lies beyond what the model was built for: compare the largest one with the number of "
+        "classes or the vocabulary.",
+    ),
+    _p(
+        "empty_data",
+        87,
+        r"num_samples should be a positive integer value, but got num_samples=0|EmptyDataError|No columns to parse"
+        r"|(?:found|loaded|got|with|contains) (?:0|no) (?:samples|images|files|examples|rows|sequences)\b"
+        r"|(?:data ?set|dataloader|training (?:data|set)) (?:is|was) empty|Found 0 (?:images|files)",
+        "The data set is empty: check its path, the pattern of its files, and the split.",
+        flags=re.IGNORECASE,
+    ),
+    _p(
+        "data",
+        84,
+        r"UnicodeDecodeError|Error tokenizing data|UnidentifiedImageError|cannot identify image file|BadZipFile"
+        r"|ArrowInvalid|DatasetGenerationError|image file is truncated|DataCorruptionError"
+        r"|Parquet magic bytes not found"
+        r"|zlib\.error|Not a gzipped file|truncated .{0,20}(?:file|record)|DATA_LOSS",
+        "A file of the data is damaged or of another kind: find out which one, and leave it out or fetch it again.",
+    ),
+    _p(
+        "compile",
+        84,
+        r"ninja: build stopped|Error (?:compiling objects|building extension)|nvcc fatal|BackendCompilerFailed"
+        r"|torch\._dynamo\.exc|CUDA_HOME environment variable is not set|Triton ?Error|CompilationError"
+        r"|ptxas (?:fatal|error)"
+        r"|XLA compilation failed|command '.{0,80}(?:gcc|g\+\+|nvcc)' failed",
+        "Compiling failed: compare the compiler, the CUDA toolkit and the package with each other; without "
+        "torch.compile the model may run.",
     ),
     # --- others ----------------------------------------------------------------------------------------------------
     _p(
@@ -321,6 +377,13 @@ PATTERNS: list[Pattern] = [
     ),
     _p(
         "killed",
+        72,
+        r"died with <Signals\.SIG(?:KILL|TERM|HUP)|exitcode\s*: -(?:9|15) |Signal (?:9|15) \(SIG\w+\) received"
+        r"|exit(?:ed with)? code -(?:9|15)\b|return code -(?:9|15)\b|worker .{0,40} (?:SIGKILL|signal 9)",
+        "Somebody or the kernel's out-of-memory killer did it: `dmesg | tail` and the scheduler's log say which.",
+    ),
+    _p(
+        "killed",
         66,
         r"^(?:\S+: )?(?:line \d+: +)?\d+ Killed\b|^Killed(?:\s+\S.*)?$|terminated by signal (?:9|15|SIGKILL|SIGTERM)",
         "Somebody or the kernel's out-of-memory killer did it: `dmesg | tail` and the scheduler's log say which.",
@@ -362,8 +425,9 @@ PATTERNS: list[Pattern] = [
     _p(
         "crash",
         80,
-        r"Fatal Python error: |Segmentation fault|SIGSEGV|core dumped|double free|free\(\): invalid"
-        r"|terminate called|munmap_chunk|stack smashing|Illegal instruction|\*\*\* Process received signal",
+        r"Fatal Python error: |Segmentation fault|(?<!Sending )SIGSEGV|exitcode\s*: -(?:6|7|8|11) |core dumped"
+        r"|double free|free\(\): invalid"
+        r"|munmap_chunk|stack smashing|Illegal instruction|\*\*\* Process received signal",
         "Native code crashed: `python -X faulthandler` shows the Python line. A mismatch of compiled packages is "
         "the most "
         "common reason; reinstall the one that is named.",
@@ -381,58 +445,3 @@ PATTERNS: list[Pattern] = [
         "The line says what must hold; print both sides of it, and look at which setting breaks it.",
     ),
 ]
-
-# Exceptions that only tell that something below them failed.
-WRAPPER = re.compile(
-    r"ChildFailedError|ProcessRaisedException|ProcessExitedException|RayTaskError|CalledProcessError|CellExecutionError"
-    r"|Caught \w+ in |TuneError|InvocationException|SystemExit|RuntimeError: One or more"
-)
-
-
-def of_exception(lines: Iterable[str]) -> tuple[Pattern, int] | None:
-    """The heaviest pattern that matches a line of an exception's message, and which line."""
-    best: tuple[Pattern, int] | None = None
-    for number, text in enumerate(lines):
-        cut = text[:4000]
-        for pattern in PATTERNS:
-            if (best is None or pattern.weight > best[0].weight) and pattern.regex.search(cut):
-                best = pattern, number
-    return best
-
-
-def of_line(text: str) -> Pattern | None:
-    """The heaviest pattern that matches a line outside of tracebacks."""
-    cut = text[:4000]
-    if not _HINT.search(cut):
-        return None
-    best: Pattern | None = None
-    for pattern in PATTERNS:
-        if pattern.where == "any" and (best is None or pattern.weight > best.weight) and pattern.regex.search(cut):
-            best = pattern
-    return best
-
-
-# Where a module's name is not the name of what is installed.
-PIP_NAMES = {
-    "cv2": "opencv-python", "yaml": "PyYAML", "sklearn": "scikit-learn", "skimage": "scikit-image",
-    "PIL": "Pillow", "bs4": "beautifulsoup4", "dotenv": "python-dotenv", "Crypto": "pycryptodome",
-    "serial": "pyserial", "git": "     ", "google.protobuf": "protobuf", "dateutil": "python-dateutil",
-    "attr": "attrs", "OpenSSL": "pyOpenSSL", "faiss": "faiss-cpu", "usb": "pyusb", "zmq": "pyzmq",
-    "docx": "python-docx", "jose": "python-jose", "magic": "python-magic", "ignite": "pytorch-ignite",
-    "pytorch_lightning": "pytorch-lightning", "lightning_fabric": "lightning", "pl_bolts": "lightning-bolts",
-    "flash_attn": "flash-attn", "apex": "apex (from NVIDIA's sources)", "hydra": "hydra-core",
-    "levenshtein": "Levenshtein", "umap": "umap-learn", "community": "python-louvain", "gym": "gymnasium",
-    "MySQLdb": "mysqlclient", "ruamel": "ruamel.yaml", "fitz": "     ", "pkg_resources": "setuptools",
-    "distutils": "setuptools", "sentence_transformers": "sentence-transformers",
-    "huggingface_hub": "huggingface-hub", "torch_geometric": "torch-geometric",
-}  # fmt: skip
-
-
-def pip_name(module: str) -> str:
-    """What to install for a module.
-
-    >>> [pip_name(m) for m in ("cv2", "flash_attn.bert", "einops")]
-    ['opencv-python', 'flash-attn', 'einops']
-    """
-    top = module.split(".")[0]
-    return PIP_NAMES.get(module) or PIP_NAMES.get(top) or top.replace("_", "-")

@@ -118,8 +118,8 @@ def _one(lines: Sequence[LogLine], start: int, header: re.Match[str] | None, lin
     """The traceback that begins at `start`, and the index after it."""
     first = lines[start].text
     rank = first[: header.start()] if header else ""
-    following = lines[start + 1].text if start + 1 < len(lines) else ""
-    if not rank.strip() or not following.startswith(rank):
+    following = [line.text for line in lines[start + 1 : start + 8]]
+    if not rank.strip() or not any(text.startswith(rank) for text in following):
         rank = ""  # a progress bar, the words "Original", a notebook's exception name
     frames: list[Frame] = []
     index = start if header is None else start + 1
@@ -180,10 +180,9 @@ def _message(lines: Sequence[LogLine], start: int, rank: str) -> tuple[list[LogL
         if rank and not text.startswith(rank):
             break
         text = text[len(rank) :]
-        over = index > start and (
-            not text.strip() or _HEADER.search(text) or _FRAME.match(text) or _CAUSE in text or _CONTEXT in text
-        )
-        if over:
+        # Only what is set in, or announced by a colon: the next line may be anybody's.
+        joins = index == start or text[:1].isspace() or (index == start + 1 and message[0].text.endswith(":"))
+        if not joins or (index > start and (not text.strip() or _HEADER.search(text) or _FRAME.match(text))):
             break
         message.append(LogLine(lines[index].number, lines[index].offset, text))
         index += 1
