@@ -1,5 +1,5 @@
 /** Steps on a notebook's shared model: planned whole, then done in one transaction, or not at all. */
-import type { CellJson, SharedNotebook } from './lab';
+import type { CellJson, SharedCell, SharedNotebook } from './lab';
 import { kindOf } from './outputs';
 import { Refusal, type CellChange, type CellStep } from './protocol';
 
@@ -11,14 +11,15 @@ interface Slot {
   id: string;
   type: string;
   source: string;
-  /** Index in the model; null for a cell that this call adds. */
-  json: () => CellJson;
+  /** The cell in the model; for one that this call adds, what is going to be added. */
+  cell: SharedCell | CellJson;
 }
 
 type Move =
   | { do: 'insert'; at: number; cell: CellJson }
   | { do: 'delete'; at: number }
-  | { do: 'write'; at: number; source: string };
+  // By the cell, not its index: inside of a transaction the model still counts cells as they were before.
+  | { do: 'write'; cell: SharedCell; source: string };
 
 export interface Applied {
   changes: CellChange[];
@@ -39,7 +40,7 @@ export function applySteps(
     id: cell.getId(),
     type: cell.cell_type,
     source: cell.getSource(),
-    json: () => cell.toJSON() as CellJson
+    cell
   }));
   const moves: Move[] = [];
   const changes: CellChange[] = [];
@@ -104,8 +105,12 @@ function plan(
   }
   // An edit leaves outputs where they are, as typing does: they are a person's until the cell runs again.
   const before = { ...kept(slot), outputs: undefined };
-  slots[at] = { ...slot, source, json: () => ({ ...slot.json(), source }) };
-  moves.push({ do: 'write', at, source });
+  if (isShared(slot.cell)) {
+    moves.push({ do: 'write', cell: slot.cell, source });
+  } else {
+    slot.cell.source = source;
+  }
+  slots[at] = { ...slot, source };
   return { id: slot.id, action: 'edited', kind, before, after: source, place };
 }
 
@@ -152,7 +157,7 @@ function planInsert(
     ? cell.source.join('')
     : cell.source;
   const id = cell.id ?? '';
-  slots.splice(at, 0, { id, type: cell.cell_type, source, json: () => cell });
+  slots.splice(at, 0, { id, type: cell.cell_type, source, cell });
   moves.push({ do: 'insert', at, cell });
   return {
     id,
@@ -163,8 +168,13 @@ function planInsert(
   };
 }
 
+const isShared = (cell: SharedCell | CellJson): cell is SharedCell =>
+  typeof (cell as SharedCell).updateSource === 'function';
+
 function kept(slot: Slot): CellJson {
-  const json = { ...slot.json(), source: slot.source };
+  const { cell, source } = slot;
+  const now = isShared(cell) ? (cell.toJSON() as CellJson) : cell;
+  const json = { ...now, source };
   return json.outputs && JSON.stringify(json.outputs).length > MAX_KEPT
     ? { ...json, outputs: [], execution_count: null }
     : json;
@@ -180,8 +190,8 @@ function make(model: SharedNotebook, move: Move): void {
       break;
     case 'write': {
       // Only what differs is replaced: a caret elsewhere in the cell stays where it was.
-      const cell = model.getCell(move.at);
-      const [start, end, value] = difference(cell.getSource(), move.source);
+      const { cell, source } = move;
+      const [start, end, value] = difference(cell.getSource(), source);
       cell.updateSource(start, end, value);
     }
   }
