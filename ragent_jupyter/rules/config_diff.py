@@ -190,7 +190,7 @@ def compare(good: Setup, other: Setup) -> list[Difference]:
         Difference("setting", name, _text(values[0]), _text(values[1])) for name, values in differing([a, b]).items()
     ]
     rest_a, rest_b = _beside_flags(a.command), _beside_flags(b.command)
-    if rest_a != rest_b or (not found and a.command != b.command):
+    if rest_a != rest_b or (not found and _meaning(a.command) != _meaning(b.command)):
         found.append(Difference("command", "command", a.command, b.command))
     if a.cwd != b.cwd:
         found.append(Difference("cwd", "cwd", a.cwd, b.cwd))
@@ -237,6 +237,12 @@ def _beside_flags(command: str) -> list[str]:
         and not (w.startswith("-") and _NAME.match(w.lstrip("-").partition("=")[0]))
         and not ("=" in w and w.partition("=")[0] in flags)
     ]
+
+
+def _meaning(command: str) -> list[str]:
+    """The command's words, however settings are written, in no order: what is left after all else was compared."""
+    parts = [part for w in words_of(command) for part in w.lstrip("-").split("=", 1)]
+    return sorted(said(part).replace("-", "_").casefold() for part in parts if part.lower() != "true")
 
 
 def _map_diff(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[Difference]:

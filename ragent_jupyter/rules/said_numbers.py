@@ -11,7 +11,9 @@ from ragent_jupyter.domain.run import Run
 from .config_diff import settings_of
 
 # Not inside a word or an id (run_06fk), not part of a date, a version or a path.
-_NUMBER = re.compile(r"(?<![\w./:-])([-+−]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?)(\s?%)?(?![\w/:]|[.-]\d)")
+_NUMBER = re.compile(
+    r"(?<![\w./:-])([-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?)(\s?%)?(?![\w/:]|[.-]\d)"
+)
 _COUNTED = 10  # up to here an integer is a word ("3 runs", "step 2"), not a measurement
 
 

@@ -155,4 +155,4 @@ def status_of(run: Run) -> str:
         return f"failed ({how})" if how else "failed"
     if run.status is RunStatus.RUNNING and run.progress and run.progress.fraction is not None:
         return f"running ({run.progress.fraction:.0%})"
-    return run.status.value
+    return str(run.status.value)

@@ -187,8 +187,8 @@ def report_tools(reports: ReportsDesk, notebooks: Notebooks | None = None) -> li
                     name="extend_report",
                     title="Extend a report",
                     description=(
-                        "Add a Markdown section of your own words at the end of a report; it is marked as yours. report: "
-                        "its id or path. text: each number in it must come from the named runs; others are marked as "
+                        "Add a Markdown section of your own words at the end of a report; it is marked as yours. "
+                        "report: its id or path. text: each number in it must come from the named runs; others are marked as "
                         f"without a record. runs: whose numbers it quotes. {HOW_TO_REFER}"
                     ),
                     args=ExtendReport,
