@@ -166,6 +166,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--test", nargs="?", const="", default=None, metavar="MODEL", help="try it, and say what it can")
     add = verb("usage", "models:usage", "tokens and money, by day, role and model")
     add("--days", type=int, default=30, metavar="N", help="of the last N days (default 30)")
+    add = verb("gateway", "gateway:gateway", "keys stay here, programs get tokens",
+               about="The engine of this project has a gateway; with --data it is one that stands alone.")  # fmt: skip
+    add("action", choices=("serve", "token", "usage"), metavar="ACTION", help="serve one alone | a token | the table")
+    add("--data", nargs="?", const="", default=None, metavar="DIR", help="the one that stands alone, in this folder")
+    add("--host", default=None, help="serve: where to listen (default: 127.0.0.1)")
+    add("--port", type=int, default=8642, help="serve: on which port (default 8642)")
+    add("--log-bodies", action="store_true", help="serve: keep requests and answers too, without secrets")
+    add("--name", default=None, help="token: who or what it is for")
+    add("--budget", action="append", default=[], metavar="USD", help="token: 20 in all, or 2/day; or both")
+    add("--expires", default="30d", metavar="TIME", help="token: 12h, 30d (default), 2030-12-31 or never")
+    add("--rate", type=int, default=None, metavar="N", help="token: at most N requests a minute")
+    add("--upstream", action="append", default=[], metavar="NAME", help="token: only this provider")
+    add("--model", action="append", default=[], metavar="GLOB", help="token: only such models, e.g. 'claude-haiku*'")
+    add("--base-url", default=None, metavar="URL", help="token: where clients reach it, if you know better")
+    add("--list", action="store_true", help="token: all, with what they have spent")
+    add("--revoke", default=None, metavar="TOKEN", help="token: end one, by id or name")
+    add("--days", type=int, default=7, metavar="N", help="usage: of the last N days (default 7)")
     return parser
 
 

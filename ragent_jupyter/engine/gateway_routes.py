@@ -35,8 +35,8 @@ class Tokens(EngineHandler):
 
     async def post(self) -> None:
         wish = self.body(tokens.CreateToken)
-        by, door = (self.request.headers.get(name, "") for name in ("X-Ragent-User", "X-Ragent-Door"))
-        self.reply(201, await admin.create_token(self.engine.gateway, wish, by=by, door=door))
+        by = self.request.headers.get("X-Ragent-User", "")
+        self.reply(201, await admin.create_token(self.engine.gateway, wish, by=by))
 
 
 class OneToken(EngineHandler):

@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -42,14 +42,14 @@ class KeyHolder(Protocol):
 
 
 class Redact(Protocol):
-    def __call__(self, text: str, extra: tuple[str, ...] = ...) -> str: ...
+    def __call__(self, text: str, extra: Iterable[str] = ...) -> str: ...
 
 
 def no_price(model: str, usage: Usage) -> float | None:
     return None
 
 
-def black_out(text: str, extra: tuple[str, ...] = ()) -> str:
+def black_out(text: str, extra: Iterable[str] = ()) -> str:
     for secret in extra:
         if secret:
             text = text.replace(secret, "[redacted]")

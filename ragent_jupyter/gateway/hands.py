@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-from .core import KeyHolder, Price, Redact, black_out, no_price
+from ragent_jupyter.rules import redact as rules_redact
+
+from .core import KeyHolder, Price, Redact, no_price
 
 
 class EnvKeys:
@@ -23,4 +25,4 @@ def price() -> Price:
 
 
 def redact() -> Redact:
-    return black_out
+    return rules_redact.redact

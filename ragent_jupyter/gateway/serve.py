@@ -199,7 +199,7 @@ async def offline(folder: Path, keys: KeyHolder, method: str, name: str, body: b
                     return await admin.revoke_token(gateway, name)
                 case _:
                     wish = msgspec.json.decode(body or b"{}", type=tokens.CreateToken)
-                    return await admin.create_token(gateway, wish, by="", door="terminal")
+                    return await admin.create_token(gateway, wish, by="")
         finally:
             store.close()
     finally:
