@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -32,8 +32,13 @@ Source = Literal["user", "agent", "reflection"]
 class MemoryDesk:
     """Create, edit, switch, remove; propose, approve, refuse; MEMORY.md in and out."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, redact: Callable[[str], str] = redact) -> None:
+        """redact: what knows this project's keys beside what keys look like."""
         self.shell = shell
+        self.redact = redact
+
+    def _clean(self, rule: MemoryRule) -> MemoryRule:
+        return cleaned(rule, self.redact)
 
     # --- looking ------------------------------------------------------------------------------------------------
     def get(self, rule_id: str) -> MemoryRule:
@@ -94,7 +99,7 @@ class MemoryDesk:
             raise BadInput(f"{rule.id} counts already.", "Switch it off, or remove it.")
         if fields.get("title", "x").strip() == "" or fields.get("text", "x").strip() == "":
             raise BadInput("A rule needs a title and a text.", "Remove the rule, or switch it off.")
-        changed = _clean(msgspec.structs.replace(rule, **fields))
+        changed = self._clean(msgspec.structs.replace(rule, **fields))
         if changed == rule:
             return rule
         changed = msgspec.structs.replace(changed, updated_at=self.shell.clock.now(), by=rule.by or by)
@@ -176,7 +181,7 @@ class MemoryDesk:
                 continue
             # A person who brings a file in which the rule counts has agreed to it; a program cannot.
             status = "active" if draft.status == "active" and person else known.status
-            new = _clean(msgspec.structs.replace(known, **fields, on=draft.on, status=status))
+            new = self._clean(msgspec.structs.replace(known, **fields, on=draft.on, status=status))
             if new != known:
                 new = msgspec.structs.replace(new, updated_at=now)
                 rules[new.id] = new
@@ -214,7 +219,7 @@ class MemoryDesk:
             on=on,
             by=by,
         )
-        return _clean(made)
+        return self._clean(made)
 
     def _new_id(self, now: float) -> str:
         while (made := make_id("mem", int(now * 1000), random.getrandbits(20))) in self.shell.rules:
@@ -244,7 +249,7 @@ def applies(scope: str, hints: Iterable[str]) -> bool:
     return False
 
 
-def _clean(rule: MemoryRule) -> MemoryRule:
+def cleaned(rule: MemoryRule, redact: Callable[[str], str]) -> MemoryRule:
     """The rule as it is kept: one line of title, no secrets. Raises TooLarge, BadInput."""
     title = " ".join(_printable(redact(rule.title)).split())
     text = _printable(redact(rule.text)).replace("\r\n", "\n").strip()

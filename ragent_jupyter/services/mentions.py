@@ -53,7 +53,10 @@ class Quoted(Struct, frozen=True, kw_only=True):
 
 
 class Mentions:
-    """workspace, notebooks: None where there are none; such a mention then says so."""
+    """workspace, notebooks: None where there are none; such a mention then says so.
+
+    redact: what knows this project's keys beside what keys look like.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Mentions:
         workspace: Workspace | None = None,
         notebooks: Notebooks | None = None,
         pool: Pool | None = None,
+        redact: Callable[[str], str] = redact,
     ) -> None:
         self.shell = shell
         self.runs = runs
@@ -71,6 +75,7 @@ class Mentions:
         self.workspace = workspace
         self.notebooks = notebooks
         self.pool = pool
+        self.redact = redact
         self._files: tuple[float, list[str]] = (-1e9, [])
         self._of: dict[str, Callable[[str, str, str], Awaitable[tuple[str, str, str]]]] = {
             "run": self._run,
@@ -117,7 +122,7 @@ class Mentions:
             found.append(Mention(kind=one.kind, id=id_, label=label))
             if (one.kind, id_) not in seen:
                 seen.add((one.kind, id_))
-                told.append(Quoted(kind=one.kind, id=id_, text=texts.cut(redact(said))))
+                told.append(Quoted(kind=one.kind, id=id_, text=texts.cut(self.redact(said))))
         # A name that was mentioned as well is told once.
         told += await self._variables([v for v in variables if ("var", v) not in seen], notebook)
         return found, told
@@ -268,7 +273,7 @@ class Mentions:
             log.info("variables of %s were not read: %s", notebook, error)
             return []
         return [
-            Quoted(kind="var", id=name, text=texts.cut(redact(texts.variable_text(name, said))))
+            Quoted(kind="var", id=name, text=texts.cut(self.redact(texts.variable_text(name, said))))
             for name, said in summaries.items()
         ]
 
