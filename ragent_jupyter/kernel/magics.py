@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from ragent_jupyter.client import Client
 from ragent_jupyter.domain.errors import BadInput, RagentError
 from ragent_jupyter.domain.run import RunKind
 from ragent_jupyter.domain.wire import CreateRun
+from ragent_jupyter.rules.redact import redact
 
 from . import surface, words
 from .views import (
@@ -48,10 +49,18 @@ VERBS: dict[str, tuple[str, str]] = {
     "alerts": ("[--all]", "what waits for an answer"),
     "respond": ("ALERT CHOICE", "answer an alert"),
     "report": ("SWEEP|RUN …", "write a notebook about them"),
+    "chat": ("QUESTION", "ask the assistant; %%ragent above a cell asks with all of it"),
+    "fix": ("[-f code] [WISH]", "what was wrong with the cell that failed last, and the repaired cell"),
+    "memory": ("[add TEXT | on RULE | off RULE | remove RULE]", "the rules that agents heed"),
     "panel": ("[METRIC]", "runs and a live chart, below the cell"),
     "doctor": ("", "is everything in place"),
     "help": ("", "this list"),
 }
+
+
+# Verbs whose words go to a person's assistant or memory: IPython's own {…} and $… are left alone in them.
+_TALKS = frozenset({"chat", "fix", "memory"})
+_CHAT_OPTIONS: dict[str, Any] = {"-f": str, "--session": str, "--mode": str, "-o": str}
 
 
 class HelpView(View):
@@ -67,14 +76,27 @@ class HelpView(View):
 class RagentMagics(Magics):
     """The verbs of ragent. `%ragent help` lists them."""
 
-    @line_magic
-    def ragent(self, line: str) -> Any:
-        """`%ragent VERB …`; `%ragent help` lists the verbs. IPython fills in {names} and $names beforehand."""
-        verb, _, rest = line.strip().partition(" ")
-        verb = verb or "status"
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        from .fix import Failures
+
+        self.ip = shell
+        self.failures = Failures(shell)
+        self.failures.listen()
+
+    @no_var_expand  # what a chat is told is filled in by names alone; IPython would evaluate any expression
+    @line_cell_magic
+    def ragent(self, line: str, cell: str | None = None) -> Any:
+        """`%ragent VERB …` (`%ragent help` lists the verbs), `%%ragent [-f …]` asks the assistant with the cell."""
         try:
+            if cell is not None:
+                return self._ask_with(line, cell)
+            verb, _, rest = line.strip().partition(" ")
+            verb = verb or "status"
             if verb not in VERBS:
                 raise BadInput(f"There is no verb {verb!r}.", f"One of: {', '.join(VERBS)}.")
+            if verb not in _TALKS:
+                rest = self._expanded(rest)
             do: Callable[[str], Any] = getattr(self, f"_{verb}")
             return do(rest.strip())
         except RagentError as error:
@@ -82,6 +104,46 @@ class RagentMagics(Magics):
             shown = [f"ragent: {error.problem}", f"  {error.remedy}"]
             error._render_traceback_ = lambda: shown  # type: ignore[attr-defined]
             raise
+
+    def _expanded(self, text: str) -> str:
+        """{names} and $names filled in as IPython does for magics: from where the magic stands, not from in here."""
+        depth, frame = 0, sys._getframe(0)
+        while frame.f_back is not None and frame.f_code.co_name != "run_line_magic":
+            depth, frame = depth + 1, frame.f_back
+        return str(self.ip.var_expand(text, depth=depth + 1))
+
+    # --- talking ------------------------------------------------------------------------------------------------
+    def _ask_with(self, line: str, cell: str) -> Any:
+        options, words_ = _options(line, _CHAT_OPTIONS)
+        return self._asked(" ".join(words_), cell, options)
+
+    def _chat(self, rest: str) -> Any:
+        options, text = _leading_options(rest, _CHAT_OPTIONS)
+        if len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]:
+            text = text[1:-1]
+        return self._asked("", text, options)
+
+    def _asked(self, head: str, text: str, options: dict[str, Any]) -> Any:
+        from .chat_cell import ask, keep
+        from .chat_text import interpolate, shown
+
+        names = {**self.ip.user_ns, "Err": self.failures}
+        filled = redact(interpolate(f"{head}\n{text}".strip(), names, shown))
+        value = ask(self.ip, filled, **_chat_fields(options))
+        return keep(self.ip, value, options.get("o"))
+
+    def _fix(self, rest: str) -> Any:
+        from .chat_cell import ask, keep
+        from .fix import question
+
+        options, wish = _leading_options(rest, _CHAT_OPTIONS)
+        value = ask(self.ip, question(self.failures.last(), redact(wish)), **_chat_fields(options))
+        return keep(self.ip, value, options.get("o"))
+
+    def _memory(self, rest: str) -> Any:
+        from .memory_view import memory
+
+        return memory(rest)
 
     # --- looking ------------------------------------------------------------------------------------------------
     def _help(self, rest: str) -> HelpView:
@@ -196,6 +258,13 @@ class RagentMagics(Magics):
         if not names:
             raise BadInput("Nothing was named to report on.", _usage("report"))
         return surface.report(names[0] if len(names) == 1 else names).save()
+
+
+def _chat_fields(options: dict[str, Any]) -> dict[str, Any]:
+    mode = options.get("mode")
+    if mode not in (None, "ask", "accept_edits", "plan"):
+        raise BadInput(f"--mode cannot be {mode!r}.", "One of: ask, accept_edits, plan.")
+    return {"format": options.get("f", "markdown"), "session": options.get("session"), "mode": mode}
 
 
 def _usage(verb: str) -> str:
