@@ -90,7 +90,7 @@ def test_both_doors_pass_the_same_headers() -> None:
 @pytest.mark.parametrize(
     ("header", "passes"),
     [
-        ("anthropic-beta", True), ("Anthropic-Version", True), ("x-stainless-retry-count", True), ("X-Session-Id", True),
+        ("anthropic-beta", True), ("Anthropic-Version", True), ("x-stainless-lang", True), ("X-Session-Id", True),
         ("Cookie", False), ("X-XSRFToken", False), ("Authorization", False), ("x-api-key", False), ("Host", False),
         ("X-Forwarded-For", False), ("Connection", False), ("openai-organization", False), ("X-Ragent-User", False),
         ("X-JupyterHub-Token", False), ("anthropic-beta2-x\r\nEvil", False),
