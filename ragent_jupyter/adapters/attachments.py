@@ -43,10 +43,14 @@ class AttachmentFolder:
         if not data:
             raise BadInput("The attachment is empty.", "Attach a file with something in it.")
         if len(data) > MAX_BYTES:
-            raise TooLarge(f"The attachment has {len(data) / 2**20:.0f} MiB.", "Attach at most 10 MiB; name a path instead.")
+            raise TooLarge(
+                f"The attachment has {len(data) / 2**20:.0f} MiB.", "Attach at most 10 MiB; name a path instead."
+            )
         id = hashlib.sha256(data).hexdigest()
         plain = "".join(c for c in os.path.basename(name.replace("\\", "/")) if c.isprintable())[:200] or "attachment"
-        kind = image_type(data) or mimetypes.guess_type(plain)[0] or "application/octet-stream"
+        guessed = mimetypes.guess_type(plain)[0] or "application/octet-stream"
+        # What calls itself an image and is none must never be shown as one.
+        kind = image_type(data) or ("application/octet-stream" if guessed.startswith("image/") else guessed)
         attachment = Attachment(id=id, name=plain, media_type=kind, size=len(data))
         self.folder.mkdir(parents=True, exist_ok=True)
         atomic_write(os.fspath(self.folder / id), data)

@@ -48,9 +48,13 @@ from ragent_jupyter.services.sweeps import SweepsDesk
 from . import events as ev
 from . import handlers as h
 from .base import NothingHere
+from .chat_handlers import ROUTES as CHAT_ROUTES
 from .gateway_routes import ROUTES as GATEWAY_ROUTES
 from .gateway_routes import machine_routes, make_gateway
 from .machine import LocalMachine
+from .memory_handlers import ROUTES as MEMORY_ROUTES
+from .mind import Mind
+from .model_handlers import ROUTES as MODEL_ROUTES
 from .notebook_handlers import ROUTES as NOTEBOOK_ROUTES
 from .notebook_handlers import make_notebooks
 from .openapi import OpenApi
@@ -62,7 +66,17 @@ PRUNE_S = 3600.0
 MAX_BODY = 16 << 20
 _PREFIX = r"/ragent/api/v1/"
 
-_PREFS: dict[str, type] = {"parallel": int, "executor": str, "theme": str, "pins": list, "colours": dict}
+_PREFS: dict[str, type] = {
+    "parallel": int,
+    "executor": str,
+    "theme": str,
+    "pins": list,
+    "colours": dict,
+    "turn_steps": int,
+    "turn_cost_usd": float,
+    "budget_day_usd": float,
+    "judge_budget_usd_day": float,
+}
 
 
 class AlreadyRunning(Held):
@@ -139,7 +153,16 @@ class Engine:
         self.status = StatusDesk(self.shell, self.runs, self.scheduler, self.executors, self.project)
         self.reports = ReportsDesk(self.shell, self.runs, self.sweeps, self.metrics, self.project, NotebookReports())
         self.notebooks = make_notebooks(self.project, self.shell)
-        self.gateway = make_gateway(self.project, store, lambda: self.status.draining, self.touch)
+        self.mind = Mind(self)
+        self.memory = self.mind.memory
+        self.gateway = make_gateway(
+            self.project,
+            store,
+            lambda: self.status.draining,
+            self.touch,
+            self.mind.keys,
+            self.mind.models.price_for,
+        )
         self.shell.perform = self.effects.perform
         self.runs.progressed = self.scheduler.nudge
         self.shell.listeners.append(self._changed)
@@ -170,6 +193,7 @@ class Engine:
         answered = {a.run_id for a in self.shell.alerts.values() if a.status is AlertStatus.RESOLVED}
         for run_id in sorted(answered):
             await self.alerts.follow_up(run_id)
+        self.mind.begin()
         server.add_socket(listening)
         self._tasks = [
             loop.create_task(self.host.run()),
@@ -192,6 +216,7 @@ class Engine:
             for task in self._tasks:
                 task.cancel()
             await self.effects.drain()
+            await self.mind.end()
             await self.notebooks.close()
             await self.gateway.close()
             await server.close_all_connections()
@@ -214,6 +239,7 @@ class Engine:
             self.shell.subscribers
             or self.scheduler.queue()
             or self.host._wanted()
+            or self.mind.busy
             or self.notebooks.busy
             or self.gateway.busy
             or any(s.status.value == "running" for s in self.shell.sweeps.values())
@@ -283,6 +309,9 @@ class Engine:
             (r"events/ws", ev.EventsSocket),
             (r"drain", h.Drain),
             (r"openapi.json", OpenApi),
+            *CHAT_ROUTES,
+            *MEMORY_ROUTES,
+            *MODEL_ROUTES,
             *NOTEBOOK_ROUTES,
             *GATEWAY_ROUTES,
         ]

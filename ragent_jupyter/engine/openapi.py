@@ -15,6 +15,7 @@ from ragent_jupyter.domain.sweep import Sweep
 
 from . import gateway_routes, notebook_handlers
 from .base import EngineHandler
+from .openapi_chat import CHAT_ROWS
 
 Row = tuple[str, str, str, Any, int, Any]  # method, path, summary, body, status, reply
 
@@ -54,6 +55,7 @@ ROWS: list[Row] = [
     ("get", "events/ws", "The same as a WebSocket.", None, 101, None),
     ("post", "drain", "Finish what is under way and exit; runs live on.", None, 200, dict[str, Any]),
     ("get", "openapi.json", "This description.", None, 200, dict[str, Any]),
+    *CHAT_ROWS,
     *notebook_handlers.ROWS,
     *gateway_routes.ROWS,
 ]

@@ -60,6 +60,15 @@ def user_header(user: Any) -> str:
     return quote(str(getattr(user, "username", None) or "anonymous"), safe=" @.+-_")[:200]
 
 
+def door_header(said: str | None) -> str:
+    """The kind of door for X-Ragent-Door: what the client says it is, else a browser.
+
+    Code of the same user could say anything here, as it could open the engine's socket itself; that it must say so is
+    what keeps a notebook from pressing "Allow" by accident.
+    """
+    return said if said in ("terminal", "kernel", "script") else "browser"
+
+
 def engine_target(path: str, query: str) -> str:
     """What to ask the engine for, from this request's path (with the server's base_url) and query."""
     rest = path.partition(API)[2]
@@ -133,6 +142,7 @@ class RelayHandler(RagentHandler):
         target = engine_target(self.request.path, self.request.query)
         headers = {name: self.request.headers[name] for name in _FORTH if name in self.request.headers}
         headers["X-Ragent-User"] = user_header(self.current_user)
+        headers["X-Ragent-Door"] = door_header(self.request.headers.get("X-Ragent-Door"))
         self._upstream = await self.link.connect()
         if self._gone:  # while the engine was starting
             self._upstream.close()

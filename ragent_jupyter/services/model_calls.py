@@ -49,7 +49,7 @@ class ModelCalls:
             over = self.seat.kit.models.over_budget()
             if over:
                 raise ModelFailed("spend_limit", over, "Raise the daily limit in the settings, or wait until tomorrow.")
-            model = self.seat.kit.models.model_for(self.seat.role, self.seat.turn.model or self.seat.session.model)
+            model = self.seat.kit.models.model_for(self.seat.role, self.seat.session.model)
             prepared = self.seat.prepare(self.seat.session, self.seat.turn, effect.step)
             request, tokens = await self._request(model, prepared, effect)
             await self.seat.shell.commit(self.seat.status("streaming"))
@@ -78,7 +78,7 @@ class ModelCalls:
             steps=effect.step,
             usage=rules.add(self.seat.turn.usage, usage),
             parts=len(self.seat.record.parts()) + len(changes),
-            model=self.seat.turn.model or model.info.id,
+            model=f"{model.info.provider}:{model.info.id}",
         )
         session = msgspec.structs.replace(
             self.seat.session,

@@ -10,24 +10,26 @@ from ragent_jupyter.engine.events import EventsSocket
 
 
 def described() -> set[tuple[str, str]]:
-    return {(row[0], row[1]) for row in openapi.ROWS}
+    return {(row[0], re.sub(r"\{\w+\}", "{}", row[1])) for row in openapi.ROWS}
+
+
+def spelled(pattern: str) -> list[str]:
+    """A route's pattern as paths: `{}` for what may be anything, one path for each of several verbs."""
+    path = re.sub(r"\((?:run_\\w\+\|)?\[\^/\]\+\)", "{}", pattern)
+    verbs = re.search(r"\(((?:\w+\|)+\w+)\)$", path)
+    return [path[: verbs.start()] + verb for verb in verbs[1].split("|")] if verbs else [path]
 
 
 def handled() -> set[tuple[str, str]]:
     """(method, path) of every verb that a handler answers, in the description's spelling."""
     found = set()
     for pattern, handler in app.Engine.routes(None):  # type: ignore[arg-type]
-        names = iter(re.findall(r"^(runs|sweeps|alerts|reports|notebooks/requests|gateway/tokens)/", pattern))
-        thing = next(names, "x")[:-1].rpartition("/")[2]
-        path = re.sub(r"^((?:runs|sweeps|alerts|reports|notebooks/requests|gateway/tokens)/)\((?:run_\\w\+\|)?\[\^/\]\+\)", rf"\1{{{thing}}}", pattern)
-        verbs = re.search(r"\(((?:\w+\|)+\w+)\)$", path)
-        paths = [path[: verbs.start()] + v for v in verbs[1].split("|")] if verbs else [path]
         if handler is EventsSocket:
-            found |= {("get", one) for one in paths}
+            found |= {("get", one) for one in spelled(pattern)}
             continue
         for method in ("get", "post", "put", "patch", "delete"):
             if getattr(handler, method) is not getattr(EngineHandler, method):
-                found |= {(method, one) for one in paths}
+                found |= {(method, one) for one in spelled(pattern)}
     return found
 
 

@@ -1,0 +1,50 @@
+"""The routes of keys, models and what they cost."""
+
+from __future__ import annotations
+
+from ragent_jupyter.domain.wire_chat import PutKey, PutModels, TestModel
+from ragent_jupyter.services.approvals import PEOPLE
+from ragent_jupyter.services.models import ModelsDesk
+
+from .base import EngineHandler
+
+
+class _Models(EngineHandler):
+    @property
+    def models(self) -> ModelsDesk:
+        return self.engine.mind.models
+
+
+class Keys(_Models):
+    def get(self) -> None:
+        self.reply(200, self.models.keys_reply())
+
+    async def put(self) -> None:
+        await self.models.put_key(self.body(PutKey))
+        self.reply(200, self.models.keys_reply())
+
+
+class Models(_Models):
+    def get(self) -> None:
+        self.reply(200, self.models.reply())
+
+    async def put(self) -> None:
+        self.reply(200, await self.models.put(self.body(PutModels)))
+
+
+class ModelTest(_Models):
+    async def post(self) -> None:
+        self.reply(200, await self.models.test(self.body(TestModel).model))
+
+
+class UsageOf(_Models):
+    def get(self) -> None:
+        self.reply(200, self.models.usage(self.int_arg("days", 30)))
+
+
+ROUTES = [
+    (r"keys", Keys),
+    (r"models", Models),
+    (r"models/test", ModelTest),
+    (r"usage", UsageOf),
+]
