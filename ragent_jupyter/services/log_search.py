@@ -19,10 +19,14 @@ from typing import Any, BinaryIO
 
 from msgspec import Struct
 
+from ragent_jupyter.rules.redact import GONE, redact
+
 from .logs import clean
 
 LONGEST_LINE = 16384  # bytes of a line that are looked at
+KEY_LINES = 100  # of a private key at most
 _SAY_EVERY = 20_000  # lines
+_ENOUGH = 10_000  # matches: nobody learns anything from counting further
 
 
 class Match(Struct, frozen=True, kw_only=True):
@@ -38,7 +42,8 @@ class Match(Struct, frozen=True, kw_only=True):
 class Found(Struct, frozen=True, kw_only=True):
     """matches: the first ones; total: how many in what was searched; lines, bytes: how much that was.
 
-    complete: False where time ended it. problem: why the pattern could not be used at all.
+    complete: False where time ended it. enough: so many fit that the rest was not looked at.
+    problem: why the pattern could not be used at all.
     """
 
     matches: list[Match]
@@ -46,6 +51,7 @@ class Found(Struct, frozen=True, kw_only=True):
     lines: int = 0
     bytes: int = 0
     complete: bool = True
+    enough: bool = False
     problem: str = ""
 
 
@@ -145,6 +151,23 @@ def _say(answer: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+class Blackener:
+    """Secrets out of a log that is read line by line: a private key goes whole, though it stands on many lines."""
+
+    def __init__(self) -> None:
+        self._inside = 0
+
+    def line(self, text: str, wanted: bool = True) -> str:
+        """The next line as it may be shown. wanted: whether it will be; what is not needs only be followed."""
+        if self._inside:
+            self._inside = 0 if "-----END " in text else self._inside - 1
+            return GONE
+        if "-----BEGIN " in text and "PRIVATE KEY" in text and "-----END " not in text:
+            self._inside = KEY_LINES
+            return GONE
+        return redact(text) if wanted else text
+
+
 def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes, int]]:
     """(offset, the line's bytes, the offset after it) of each line and of a last rest without an end.
 
@@ -166,29 +189,38 @@ def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes, int]]:
 def matching(
     lines: Iterable[tuple[int, bytes, int]], fits: re.Pattern[str], context: int, most: int, last: bool
 ) -> Iterator[dict[str, Any]]:
-    """Matches with the lines around them as JSON objects, totals now and then and at the end."""
-    before: deque[str] = deque(maxlen=context) if context else deque(maxlen=0)
+    """Matches with the lines around them as JSON objects, without secrets; totals now and then and at the end."""
+    before: deque[str] = deque(maxlen=context)
     waiting: list[tuple[dict[str, Any], int]] = []  # matches whose following lines are still to come
     kept: deque[dict[str, Any]] = deque(maxlen=most)
+    blackener = Blackener()
     total = number = after = 0
     for number, (offset, raw, after) in enumerate(lines, 1):
-        text = clean(raw.replace(b"\0", b"").decode("utf-8", "replace")).rstrip("\n")
+        bare = raw.decode("utf-8", "replace").rstrip("\r\n")
+        if not bare.isprintable():  # most lines are, and need no cleaning
+            bare = clean(bare.replace("\0", ""))
+        fit = fits.search(bare) is not None
+        text = blackener.line(bare, wanted=fit or bool(waiting))
         for match, _ in waiting:
             match["after"].append(text)
         while waiting and waiting[0][1] <= number:
             match, _ = waiting.pop(0)
             if not last:
                 yield match
-        if fits.search(text):
+        # What fits only by its secret does not fit: else a search could guess it, letter by letter.
+        if fit and (text == bare or fits.search(text)):
             total += 1
             if total <= most or last:
-                found = {"line": number, "offset": offset, "text": text, "before": list(before), "after": []}
+                around = [old if old == GONE else redact(old) for old in before]
+                found = {"line": number, "offset": offset, "text": text, "before": around, "after": []}
                 if last:
                     kept.append(found)
                 if context:
                     waiting.append((found, number + context))
                 elif not last:
                     yield found
+            if total >= _ENOUGH and not last:
+                break
         before.append(text)
         if number % _SAY_EVERY == 0:
             yield {"total": total, "lines": number, "bytes": after}
@@ -196,4 +228,4 @@ def matching(
         yield from kept
     else:
         yield from (match for match, _ in waiting)
-    yield {"total": total, "lines": number, "bytes": after, "complete": True}
+    yield {"total": total, "lines": number, "bytes": after, "complete": True, "enough": total >= _ENOUGH and not last}

@@ -11,10 +11,9 @@ from msgspec import Struct
 
 from ragent_jupyter.domain.errors import BadInput
 from ragent_jupyter.domain.tools import ToolOutcome, ToolSpec
-from ragent_jupyter.rules.redact import redact
 from ragent_jupyter.rules.tool_text import word
 
-from ..log_search import Found, Match, search
+from ..log_search import KEY_LINES, Blackener, Found, Match, search
 from ..logs import clean
 from ..runs import RunsDesk
 from .base import SimpleTool, Tool, ToolContext
@@ -47,7 +46,7 @@ class SearchLog(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Piece(Struct, frozen=True):
-    """Some lines of a log. first: number of the first one, from 1. total: how many there are. size: bytes."""
+    """Some lines of a log, without secrets. first: number of the first one, from 1. total: how many. size: bytes."""
 
     first: int
     lines: list[str]
@@ -121,19 +120,29 @@ def read_piece(path: Path, args: ReadLog, lines: int) -> Piece:
             first = max(1, _line_at(fd, marks, at) - lines // 2)
         else:
             first = max(1, total - lines + 1)
+        # A private key that began before the first line is known only from there.
+        before = _offset_of(fd, marks, max(1, first - KEY_LINES))
         start = _offset_of(fd, marks, first)
+        margin = os.pread(fd, min(start - before, _REACH), max(before, start - _REACH))
         data = os.pread(fd, _REACH, start)
         if start + len(data) < size and data.count(b"\n") < lines and first + lines > total:
             # A few enormous lines: the end is what counts, so the reach ends at the end.
-            data = os.pread(fd, _REACH, size - _REACH)
+            data, margin = os.pread(fd, _REACH, size - _REACH), b""
             first = total - data.count(b"\n") + (1 if data.endswith(b"\n") else 0)
     finally:
         os.close(fd)
-    text = clean(data.replace(b"\0", b"").decode("utf-8", "replace"))
-    shown = text.split("\n")[:lines]
-    if shown and shown[-1] == "" and len(text.split("\n")) <= lines:
+    blackener = Blackener()
+    for line in _texts(margin)[:-1]:
+        blackener.line(line, wanted=False)
+    every = _texts(data)
+    shown = every[:lines]
+    if shown and shown[-1] == "" and len(every) <= lines:
         shown = shown[:-1]  # after the last line's end there is no line
-    return Piece(first, shown, total, size)
+    return Piece(first, [blackener.line(line) for line in shown], total, size)
+
+
+def _texts(data: bytes) -> list[str]:
+    return clean(data.replace(b"\0", b"").decode("utf-8", "replace")).split("\n")
 
 
 def _count(fd: int, size: int) -> tuple[int, list[tuple[int, int]]]:
@@ -171,9 +180,8 @@ def _offset_of(fd: int, marks: Sequence[tuple[int, int]], line: int) -> int:
 
 
 def _numbered(piece: Piece, *, keep_end: bool) -> tuple[str, int, int]:
-    """The lines with their numbers, secrets blacked out, as many as fit; and the first and last number shown."""
-    lines = _safe(piece.lines)
-    numbered = [(piece.first + i, f"{piece.first + i}: {_cut(line)}") for i, line in enumerate(lines)]
+    """The lines with their numbers, as many as fit; and the first and last number shown."""
+    numbered = [(piece.first + i, f"{piece.first + i}: {_cut(line)}") for i, line in enumerate(piece.lines)]
     kept: list[tuple[int, str]] = []
     room = _TEXT
     for number, text in reversed(numbered) if keep_end else numbered:
@@ -183,12 +191,6 @@ def _numbered(piece: Piece, *, keep_end: bool) -> tuple[str, int, int]:
         kept.append((number, text))
     kept.sort()
     return "\n".join(text for _, text in kept), kept[0][0], kept[-1][0]
-
-
-def _safe(lines: Sequence[str]) -> list[str]:
-    """Without secrets. All at once, as some stand on several lines; what such a one covered becomes one line."""
-    done = redact("\n".join(lines)).split("\n")
-    return done if len(done) == len(lines) else [*done, *[""] * (len(lines) - len(done))][: len(lines)]
 
 
 def _cut(line: str) -> str:
@@ -202,7 +204,8 @@ def _told(run_id: str, args: SearchLog, found: Found) -> str:
         return f"No line of job.log of {run_id} fits {word(args.pattern, 80)} ({searched}){limit}."
     which = "last" if args.last else "first"
     more = f", the {which} {len(found.matches)} shown" if found.total > len(found.matches) else ""
-    head = f"{found.total} lines of job.log of {run_id} fit {word(args.pattern, 80)}{more} ({searched}){limit}."
+    count = f"{found.total} or more" if found.enough else str(found.total)
+    head = f"{count} lines of job.log of {run_id} fit {word(args.pattern, 80)}{more} ({searched}){limit}."
     said: list[str] = [head]
     room = _TEXT
     for number, match in enumerate(found.matches):
@@ -218,8 +221,7 @@ def _told(run_id: str, args: SearchLog, found: Found) -> str:
 def _block(match: Match) -> list[str]:
     lines = [*match.before, match.text, *match.after]
     first = match.line - len(match.before)
-    safe = _safe(lines)
-    return [f"{'>' if first + i == match.line else ' '} {first + i}: {_cut(line)}" for i, line in enumerate(safe)] + [
+    return [f"{'>' if first + i == match.line else ' '} {first + i}: {_cut(line)}" for i, line in enumerate(lines)] + [
         "--"
     ]
 

@@ -52,17 +52,16 @@ def find_alert(desk: AlertsDesk, ref: Ref) -> Alert:
 
 
 def find_name(ref: str, names: Sequence[str], what: str) -> str:
-    """One of some names (of metrics, of variables). Raises NotFound with the most alike, BadInput if ambiguous."""
+    """One of some names (of metrics), in any case. Raises NotFound with the most alike.
+
+    No guess beyond that: who asks for `loss` must not be told of `val_loss`.
+    """
     if ref in names:
         return ref
-    named = [Named(name, (name,)) for name in names]
-    # Not the ordinal: a metric may be called "1".
-    found = [] if ref.isdigit() else lookup(ref, named)
-    if len(found) == 1:
-        return found[0]
-    shown = ", ".join(word(name, 60) for name in (found or nearest(ref, named, 12)))
-    if found:
-        raise BadInput(f"{word(ref, 60)} may mean {len(found)} {what}s.", f"Name one of: {shown}.")
+    folded = [name for name in names if name.casefold() == ref.casefold()]
+    if len(folded) == 1:
+        return folded[0]
+    shown = ", ".join(word(name, 60) for name in nearest(ref, [Named(name) for name in names], 12))
     raise NotFound(f"There is no {what} {word(ref, 60)}.", f"There is: {shown}." if names else f"No {what} is there.")
 
 
