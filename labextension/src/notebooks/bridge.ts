@@ -12,6 +12,7 @@ import type { Envelope } from '../wire';
 import { applySteps } from './cells';
 import type { NotebookPanel, SharedCell } from './lab';
 import { viewOf } from './outputs';
+import { keepingView } from './steady';
 import {
   Refusal,
   type OpenNotebook,
@@ -464,34 +465,4 @@ function told(error: unknown): Record<string, string> {
     problem: `The tab failed on it: ${String(error)}`,
     remedy: 'Read the notebook again; reload the page if it goes on.'
   };
-}
-
-/** Changes the notebook so that what a person looks at stays where it is, however many cells come or go above it. */
-function keepingView<T>(panel: NotebookPanel, change: () => T): T {
-  const scroller = scrollerOf(panel.content.node);
-  const top = () => scroller?.getBoundingClientRect().top ?? 0;
-  const mark = panel.content.widgets.find(
-    widget =>
-      widget.node.isConnected &&
-      widget.node.getBoundingClientRect().bottom > top()
-  );
-  const before = mark?.node.getBoundingClientRect().top ?? 0;
-  const result = change();
-  if (scroller && mark && !mark.isDisposed) {
-    const settle = () => {
-      const moved = mark.node.getBoundingClientRect().top - before;
-      if (mark.node.isConnected && Math.abs(moved) > 1) {
-        scroller.scrollTop += moved;
-      }
-    };
-    requestAnimationFrame(() => requestAnimationFrame(settle));
-  }
-  return result;
-}
-
-function scrollerOf(node: HTMLElement): HTMLElement | null {
-  return (
-    node.querySelector<HTMLElement>('.jp-WindowedPanel-outer') ??
-    (node.scrollHeight > node.clientHeight ? node : null)
-  );
 }
