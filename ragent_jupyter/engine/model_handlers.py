@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ragent_jupyter.domain.errors import NotAllowed
 from ragent_jupyter.domain.wire_chat import PutKey, PutModels, TestModel
 from ragent_jupyter.services.approvals import PEOPLE
 from ragent_jupyter.services.models import ModelsDesk
@@ -20,6 +21,8 @@ class Keys(_Models):
         self.reply(200, self.models.keys_reply())
 
     async def put(self) -> None:
+        if self.request.headers.get("X-Ragent-Door", "") not in PEOPLE:
+            raise NotAllowed("Only a person sets keys.", "Use `ragent keys set` in a terminal, or the settings.")
         await self.models.put_key(self.body(PutKey))
         self.reply(200, self.models.keys_reply())
 
@@ -39,7 +42,7 @@ class ModelTest(_Models):
 
 class UsageOf(_Models):
     def get(self) -> None:
-        self.reply(200, self.models.usage(self.int_arg("days", 30)))
+        self.reply(200, self.models.usage(max(1, min(self.int_arg("days", 30), 366))))
 
 
 ROUTES = [
