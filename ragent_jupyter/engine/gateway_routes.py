@@ -7,20 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from ragent_jupyter.domain.ports import Store
+from ragent_jupyter.domain.ports_mind import Keys
 from ragent_jupyter.gateway import admin, calls, hands, tokens
 from ragent_jupyter.gateway.core import Gateway
 from ragent_jupyter.gateway.handlers import GatewayHandler
 from ragent_jupyter.gateway.upstreams import FILE
+from ragent_jupyter.rules.prices import Price
 from ragent_jupyter.runfiles.project import ragent_dir
 
 from .base import EngineHandler
 
 
-def make_gateway(project: Path, store: Store, draining: Callable[[], bool], touch: Callable[[], None]) -> Gateway:
-    """touch: called for each call of a good token, so that an engine in use does not go idle."""
+def make_gateway(
+    project: Path,
+    store: Store,
+    draining: Callable[[], bool],
+    touch: Callable[[], None],
+    keys: Keys | None = None,
+    price_for: Callable[[str], Price | None] | None = None,
+) -> Gateway:
+    """touch: called for each call of a good token, so that an engine in use does not go idle.
+
+    keys, price_for: the engine's own; default: as a gateway alone has them.
+    """
+    holder = keys or hands.keys()
     return Gateway(
-        store, hands.keys(), table=ragent_dir(project) / FILE, price=hands.price(), redact=hands.redact(),
-        draining=draining, touch=touch,
+        store, holder, table=ragent_dir(project) / FILE, price=hands.price(price_for),
+        redact=hands.redaction(holder), draining=draining, touch=touch,
     )  # fmt: skip
 
 

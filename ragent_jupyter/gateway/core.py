@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from ragent_jupyter.domain.errors import BadInput
 from ragent_jupyter.domain.ids import make_id
 from ragent_jupyter.domain.model import Usage
 from ragent_jupyter.domain.ports import RowPut, Store, Tx
+from ragent_jupyter.rules.prices import cost, price_of
 
 from . import calls as c
 from . import limits, tokens
@@ -165,14 +168,14 @@ class Gateway:
 
         A budget in dollars can only be kept where there is a price.
         """
-        if not token.has_budget or upstream.free:
+        if not token.has_budget:
             return 0.0
-        least = self.price(model, Usage(input=size // 4, output=1, calls=1))
+        least = self._priced(upstream, model, Usage(input=size // 4, output=1, calls=1))
         if least is None:
             raise Refused(
                 "over_budget",
                 f"No price is known for {model[:200]}, so the budget of the token {token.name!r} cannot be kept. Give "
-                "the model a price, or mark its upstream as free.",
+                "it one among its upstream's prices, or mark the upstream as free.",
             )
         limits.check_budget(token, self.clock(), self.book.reserved(token.id))
         self.book.reserve(token.id, least)
@@ -196,12 +199,18 @@ class Gateway:
     def new_id(self) -> str:
         return make_id("cal", int(self.clock() * 1000), secrets.randbits(20))
 
-    def cost(self, upstream: Upstream | None, model: str, usage: Usage, said: float | None) -> float | None:
+    def cost_of(self, upstream: Upstream, model: str, usage: Usage, said: float | None) -> float | None:
         """US dollars; said: what the provider itself says."""
-        if upstream is None or usage.prompt + usage.output == 0 or upstream.free:
+        if usage.prompt + usage.output == 0:
             return 0.0
-        priced = self.price(model, usage)
+        priced = self._priced(upstream, model, usage)
         return said if priced is None else priced
+
+    def _priced(self, upstream: Upstream, model: str, usage: Usage) -> float | None:
+        if upstream.free:
+            return 0.0
+        own = price_of(model, upstream.prices)
+        return self.price(model, usage) if own is None else cost(replace(usage, known=True), own)
 
     def note(self, call: c.Call, *, charge: bool) -> None:
         if charge:

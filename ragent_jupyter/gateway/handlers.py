@@ -295,7 +295,7 @@ class _Passing:
         # A call that was broken off before its first word has been taken, and is paid for, as far as we know.
         taken = paid and (200 <= self.status < 300 or (self.asked and self.outcome == "left" and not self.status))
         usage = reader.usage(len(body), taken)
-        cost = gateway.cost(self.upstream, call.model, usage, reader.cost)
+        cost = gateway.cost_of(self.upstream, call.model, usage, reader.cost)
         usage = replace(usage, cost=cost)
         said = bytes(self.kept)
         call = replace(

@@ -221,17 +221,26 @@ def main(argv: list[str] | None = None) -> int:
     )
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
-        from .hands import keys, price, redact
+        from .hands import keys, price, redaction
 
+        holder = keys()
         if args.offline:
             body = sys.stdin.buffer.read() if args.offline == "POST" else b""
-            said = asyncio.run(offline(args.data, keys(), args.offline, args.name, body, args.days))
+            said = asyncio.run(offline(args.data, holder, args.offline, args.name, body, args.days))
             print(msgspec.json.encode(said).decode(), flush=True)
             return 0
         if not 0 <= args.port < 65536:
             raise BadInput(f"{args.port} is not a port.", "Give one from 1 to 65535.")
         asyncio.run(
-            serve(args.data, args.host, args.port, keys(), price=price(), redact=redact(), log_bodies=args.log_bodies)
+            serve(
+                args.data,
+                args.host,
+                args.port,
+                holder,
+                price=price(),
+                redact=redaction(holder),
+                log_bodies=args.log_bodies,
+            )
         )
     except RagentError as error:
         return _failed(error)

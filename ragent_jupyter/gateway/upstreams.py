@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from ragent_jupyter.domain.errors import BadInput
+from ragent_jupyter.rules.prices import Price
 
 from .limits import Refused
 
@@ -26,7 +27,7 @@ class Upstream(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_url: for anthropic what comes before /v1, for openai what comes before /chat/completions.
     keys: names of keys, the first that is set is used; [] none is sent.
     header: how the key is sent; "same": the way in which the client sent its token.
-    free: its calls cost nothing, so that budgets can be kept without a price.
+    free: its calls cost nothing.  prices: of its models, US dollars per million tokens, before any other price.
     """
 
     format: Format
@@ -34,6 +35,7 @@ class Upstream(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keys: list[str] = []
     header: HeaderStyle = "bearer"
     free: bool = False
+    prices: dict[str, Price] = {}
 
 
 DEFAULTS: dict[str, Upstream] = {
