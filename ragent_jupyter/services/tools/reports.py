@@ -188,8 +188,8 @@ def report_tools(reports: ReportsDesk, notebooks: Notebooks | None = None) -> li
                     title="Extend a report",
                     description=(
                         "Add a Markdown section of your own words at the end of a report; it is marked as yours. "
-                        "report: its id or path. text: each number in it must come from the named runs; others are marked as "
-                        f"without a record. runs: whose numbers it quotes. {HOW_TO_REFER}"
+                        "report: its id or path. text: each number in it must come from the named runs; others are "
+                        f"marked as without a record. runs: whose numbers it quotes. {HOW_TO_REFER}"
                     ),
                     args=ExtendReport,
                     effect="edit",
