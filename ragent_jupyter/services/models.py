@@ -120,6 +120,11 @@ class ModelsDesk:
             found = self.maker.info(self.maker.resolve(provider), id)
         return self._priced(found)
 
+    def info_for(self, role: str, override: str = "") -> ModelInfo:
+        """As `model_for`, but for showing: a model that cannot be asked now is shown all the same."""
+        spec = override or self.choice(role).spec
+        return self.info(spec) if spec else ModelInfo(id="", provider="", title="none")
+
     def _priced(self, info: ModelInfo) -> ModelInfo:
         price = price_of(info.id, self._own_prices())
         if price is None:
@@ -135,9 +140,8 @@ class ModelsDesk:
     def reply(self) -> ModelsReply:
         roles: list[RoleModel] = []
         for role in ROLES:
-            choice = self.choice(role)
-            info = self.info(choice.spec) if choice.spec else ModelInfo(id="", provider="", title="none")
-            roles.append(RoleModel(role=role, model=info, why=choice.why))  # type: ignore[arg-type]
+            why = self.choice(role).why
+            roles.append(RoleModel(role=role, model=self.info_for(role), why=why))  # type: ignore[arg-type]
         known = [self._priced(info) for info in self.maker.known()]
         named = {(info.provider, info.id) for info in known}
         for one in roles:  # a model that somebody named is one of those that can be chosen
