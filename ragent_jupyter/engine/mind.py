@@ -26,6 +26,7 @@ from ragent_jupyter.services.approvals import Approvals
 from ragent_jupyter.services.chat import ChatDesk
 from ragent_jupyter.services.commands import Commands
 from ragent_jupyter.services.context import Context
+from ragent_jupyter.services.judge import JudgeDesk
 from ragent_jupyter.services.memory import MemoryDesk
 from ragent_jupyter.services.mentions import Mentions
 from ragent_jupyter.services.models import ModelsDesk
@@ -92,6 +93,8 @@ class Mind:
             attachment=self.attachments.get,
             limits=self._limits,
         )
+        self.judge = JudgeDesk(engine.shell, engine.runs, engine.metrics, self.models, engine.alerts)
+        self._judging: asyncio.Task[None] | None = None
         self.sessions.undo = [self._undo_files, self.notebooks.undo]
 
     def _toolbox(self, engine: Engine, project: Path) -> Toolbox:
@@ -119,8 +122,11 @@ class Mind:
     # --- life ---------------------------------------------------------------------------------------------------------
     def begin(self) -> None:
         self.chat.begin()
+        self._judging = asyncio.get_running_loop().create_task(self.judge.run())
 
     async def end(self) -> None:
+        if self._judging is not None:
+            self._judging.cancel()  # what it was about to ask, the next engine asks
         await self.chat.end()
 
     @property

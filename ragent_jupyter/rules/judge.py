@@ -153,7 +153,7 @@ def judge(state: Judge, event: Event) -> tuple[Judge, list[Effect]]:
         case Rows(at=at, rows=rows):
             state = structs.replace(state, rows=max(state.rows, rows))
             if state.waiting > 0 and state.due_at is None and not state.given_up:
-                wait = 0.0 if state.ended else SOON_S if state.hurried else state.interval_s
+                wait = SHORTEST_S if state.ended else SOON_S if state.hurried else state.interval_s
                 state = structs.replace(state, due_at=at + wait)
             return state, []
         case Hurry(at=at):
@@ -166,7 +166,9 @@ def judge(state: Judge, event: Event) -> tuple[Judge, list[Effect]]:
         case Ended(at=at):
             if state.ended:
                 return state, []
-            due = state.due_at if state.failures else at if state.waiting > 0 else None
+            due = state.due_at
+            if state.waiting > 0 and not state.failures:
+                due = min(at + SHORTEST_S, state.due_at or at + SHORTEST_S)  # there is no hurry: nothing can be saved
             return structs.replace(state, ended=True, due_at=due), []
         case Tick(at=at):
             return _tick(state, at)

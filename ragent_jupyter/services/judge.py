@@ -56,6 +56,7 @@ ANSWER_S = 120.0  # one verdict may take so long
 BUDGET_USD = 1.0  # a day, unless the pref `judge_budget_usd_day` says otherwise
 _BLIND_CALLS = 500  # a day, of a model without a known price
 _AT_ONCE = 2
+_MODEL_S = 10.0
 _METRICS = 6
 _LINES = 34  # of curves; the head, the alerts and what is new take the rest of the 40
 _TAIL = 3000  # bytes of the log
@@ -91,6 +92,8 @@ class JudgeDesk:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._stopping = False
+        self._has_model = False
+        self._next_model = 0.0
         self._taken: set[str] = set()  # runs of before, looked at once
         shell.listeners.append(self._changed)
 
@@ -141,12 +144,20 @@ class JudgeDesk:
         self.health = ""
         return model
 
+    def _there(self) -> bool:
+        """Whether there is a model, asked for at most every few seconds: a keyring may be slow."""
+        now = self.shell.clock.mono()
+        if now >= self._next_model:
+            self._next_model = now + _MODEL_S
+            self._has_model = self.model() is not None
+        return self._has_model
+
     # --- looking ---------------------------------------------------------------------------------------------------
     async def look_once(self) -> None:
         """Count the rows of the runs that are judged, and begin what is due."""
-        if self.model() is None:
-            return
         runs = self._wanted()
+        if not runs or not self._there():
+            return
         counted = await asyncio.get_running_loop().run_in_executor(None, self._count, [run.id for run in runs])
         now = self.shell.clock.now()
         for run in runs:

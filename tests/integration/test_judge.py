@@ -170,7 +170,7 @@ def test_A11_every_row_is_judged_once_and_a_calm_run_ever_less_often(tmp_path: P
             world.log_rows(7)
             await world.pass_time(40.0)
         await world.end()
-        await world.pass_time(20.0)
+        await world.pass_time(40.0)
 
     with FakeProvider(default=verdict()) as provider:
         world = judged(tmp_path, provider, story)
