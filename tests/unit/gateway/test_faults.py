@@ -73,7 +73,7 @@ def test_the_sdk_sees_the_cut(gateway: RunningGateway, provider: FakeProvider) -
     provider.fault("cut_tcp")
     client = anthropic.Anthropic(api_key=gateway.token(), base_url=gateway.url, max_retries=0)
     with (
-        pytest.raises(Exception, match="(?i)peer closed|incomplete"),
+        pytest.raises(Exception, match=r"(?i)peer closed|incomplete"),
         client.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "x"}]) as stream,
     ):
         stream.get_final_message()
@@ -223,9 +223,9 @@ def test_a_provider_that_is_not_there_is_502_and_one_that_is_silent_504(tmp_path
 
 @pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Le"])
 def test_a_provider_that_speaks_no_http_is_502(tmp_path: Path, said: bytes) -> None:
-    with RawProvider(lambda connection, _: connection.sendall(said)) as provider:
-        with RunningGateway(tmp_path, provider) as gateway:  # type: ignore[arg-type]
-            assert gateway.ask("/v1/messages", hello(), gateway.token()).status == 502
+    provider = RawProvider(lambda connection, _: connection.sendall(said))
+    with provider, RunningGateway(tmp_path, provider) as gateway:  # type: ignore[arg-type]
+        assert gateway.ask("/v1/messages", hello(), gateway.token()).status == 502
 
 
 def test_without_a_key_it_says_which_one(tmp_path: Path, provider: FakeProvider) -> None:

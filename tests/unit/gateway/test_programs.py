@@ -136,7 +136,9 @@ def test_opencode_on_the_other_wire(gateway: RunningGateway, provider: FakeProvi
     options = {"baseURL": gateway.openai_url, "apiKey": gateway.token()}
     own = {"name": "Ours", "npm": "@ai-sdk/openai-compatible", "options": options, "models": {"gpt-test": {}}}
     code, _, said = opencode(
-        gateway, tmp_path / "home", {"model": "ours/gpt-test", "small_model": "ours/gpt-test", "provider": {"ours": own}}
+        gateway,
+        tmp_path / "home",
+        {"model": "ours/gpt-test", "small_model": "ours/gpt-test", "provider": {"ours": own}},
     )
     assert code == 0 and "The tool said from-the-tool" in said, said
     assert {seen.path for seen in provider.calls} == {"/openai/v1/chat/completions"}
