@@ -63,6 +63,7 @@ class Reply(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     error_code: str = ""
     message: str = ""
     retry_after: str = ""
+    location: str = ""  # of a redirect
 
     @property
     def stop_reason(self) -> str:

@@ -308,6 +308,8 @@ class _Handler(tornado.web.RequestHandler):
         self.set_header("request-id", f"req_{n}")
         if reply.retry_after:
             self.set_header("retry-after", reply.retry_after)
+        if reply.location:
+            self.set_header("location", reply.location)
         self.finish(wire.openai_error(reply) if self.openai else wire.anthropic_error(reply, f"req_{n}"))
 
     async def pause(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ from ragent_jupyter.domain.model import ModelEvent, ModelFailed, ModelInfo, Mode
 
 from . import anthropic_wire as wire
 from .streaming import Client, events, http_client, timeout
-from .wire import Endpoint, check_key
+from .wire import Endpoint, check
 
 # What servers of other makes were written against; Anthropic's own gets the SDK's.
 _OLD_VERSION = "2023-06-01"
@@ -24,7 +24,7 @@ class AnthropicModel:
     """
 
     def __init__(self, info: ModelInfo, endpoint: Endpoint, *, newest: bool | None = None) -> None:
-        check_key(endpoint)
+        check(endpoint)
         self.info = info
         self.endpoint = endpoint
         self.newest = endpoint.official if newest is None else newest
@@ -46,7 +46,7 @@ class AnthropicModel:
             timeout=timeout(httpx2),
             default_headers=headers,
             open_telemetry=False,
-            http_client=http_client(anthropic, self.endpoint),
+            http_client=http_client(anthropic, httpx2, self.endpoint),
         )
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:

@@ -11,14 +11,14 @@ from ragent_jupyter.domain.model import ModelEvent, ModelFailed, ModelInfo, Mode
 
 from . import openai_wire as wire
 from .streaming import Client, events, http_client, timeout
-from .wire import Endpoint, check_key
+from .wire import Endpoint, check
 
 
 class OpenAIModel:
     """One model at one endpoint. Its base URL ends as the endpoint's own documentation has it, mostly in /v1."""
 
     def __init__(self, info: ModelInfo, endpoint: Endpoint) -> None:
-        check_key(endpoint)
+        check(endpoint)
         self.info = info
         self.endpoint = endpoint
         self._client = Client(self._make)
@@ -32,7 +32,7 @@ class OpenAIModel:
             base_url=self.endpoint.base_url,
             max_retries=0,
             timeout=timeout(httpx2),
-            http_client=http_client(openai, self.endpoint),
+            http_client=http_client(openai, httpx2, self.endpoint),
         )
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:

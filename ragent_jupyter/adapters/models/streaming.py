@@ -43,9 +43,11 @@ def loopback(url: str) -> bool:
     return host == "localhost"
 
 
-def http_client(sdk: Any, endpoint: Endpoint) -> Any:
+def http_client(sdk: Any, httpx2: Any, endpoint: Endpoint) -> Any:
     """Follows no redirect (a header with a key must not go to another host), and no proxy to this machine itself."""
-    return sdk.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not loopback(endpoint.base_url))
+    if loopback(endpoint.base_url):
+        return httpx2.AsyncClient(follow_redirects=False, trust_env=False)  # the SDK's asks for proxies in any case
+    return sdk.DefaultAsyncHttpxClient(follow_redirects=False)
 
 
 class Client:

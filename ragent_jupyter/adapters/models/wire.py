@@ -210,8 +210,17 @@ def scrub(text: str, key: str) -> str:
     return text.replace(key, "[key]") if len(key) >= 4 else text
 
 
-def check_key(endpoint: Endpoint) -> None:
-    """Raises ModelFailed "auth" where no header could carry the key."""
+def check(endpoint: Endpoint) -> None:
+    """Raises ModelFailed "auth" where no header could carry the key, "bad_request" where the address is none."""
+    try:
+        parts = urlsplit(endpoint.base_url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port
+        sound = False
+    if not sound:
+        raise ModelFailed(
+            "bad_request", f"{endpoint.base_url!r} is no base URL.", "Give one like https://host/path, or unset it."
+        )
     if not endpoint.key.isascii() or not endpoint.key.isprintable() or " " in endpoint.key:
         raise failed(
             "auth", endpoint, f"The value of {endpoint.key_name or 'the key'} holds characters that no key has."
