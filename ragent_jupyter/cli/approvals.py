@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ragent_jupyter.domain.chat import Approval, FormField, Scope, ToolPart
-from ragent_jupyter.domain.errors import NotAllowed, WrongMoment
+from ragent_jupyter.domain.errors import BadInput, NotAllowed, NotFound, WrongMoment
 
 from .chat_view import harmless
 from .output import Out
@@ -30,8 +30,9 @@ def ask(out: Out, client: Client, call: ToolPart) -> None:
         choice, note, answers = "no", "", {}
     try:
         client.approve(call.session_id, approval.id, choice, hash=approval.hash, note=note, answers=answers)
-    except WrongMoment as error:
-        # Somebody answered in the sidebar meanwhile, or the file is not what was shown.
+    except (WrongMoment, BadInput, NotFound) as error:
+        # Somebody answered in the sidebar meanwhile, the turn has ended, or the file is not what was shown: what is
+        # still to be asked then comes anew.
         out.note(f"{error.problem} {error.remedy}".rstrip())
 
 
@@ -70,18 +71,21 @@ def describe(out: Out, approval: Approval) -> None:
 
 
 def _choice(out: Out, approval: Approval) -> tuple[Scope, str, dict[str, Any]]:
-    pattern = harmless(approval.shows.pattern)
-    offered = "[y] once  [n] no"
-    if pattern and not approval.shows.plan:
-        offered = f"[y] once  [s] this session  [a] always {pattern}  [n] no"
+    shows = approval.shows
+    # What the engine would not remember is not offered: a grant never covers what is dangerous.
+    pattern = "" if shows.danger else harmless(shows.pattern)
+    offered = {"once": "[y] once", "no": "[n] no"}
+    if shows.plan:
+        offered = {"once": "[y] do it, asking as usual", "session": "[s] do it, edits go ahead", "no": "[n] no"}
+    elif pattern:
+        offered |= {"session": "[s] this session", "always": f"[a] always {pattern}"}
+    order = [scope for scope in ("once", "session", "always", "no") if scope in offered]
     while True:
-        first, _, rest = input(f"  {offered}: ").strip().partition(" ")
+        first, _, rest = input(f"  {'  '.join(offered[scope] for scope in order)}: ").strip().partition(" ")
         choice = _CHOICES.get(first.lower())
-        if choice in ("session", "always") and not pattern:
-            choice = None
         if choice == "no":
             return "no", rest.strip(), {}
-        if choice is not None and not rest:
+        if choice in offered and choice is not None and not rest:
             return choice, "", {}
         out.say("  One letter; after n you may say why.")
 

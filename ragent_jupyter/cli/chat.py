@@ -102,7 +102,7 @@ class Turns:
         return self.attend(Following.of(self.client, reply))
 
     def attend(self, turn: Following) -> int:
-        asked: set[str] = set()
+        asked: set[tuple[str, str]] = set()  # a call that changed meanwhile (another hash) is asked anew
         refused = stopping = False
         with view_for(self.out) as view:
             while not turn.over:
@@ -111,9 +111,9 @@ class Turns:
                     view.show(turn, event)
                     for call in turn.approvals:
                         assert call.approval is not None
-                        if call.approval.id in asked or stopping:
+                        if (call.approval.id, call.approval.hash) in asked or stopping:
                             continue
-                        asked.add(call.approval.id)
+                        asked.add((call.approval.id, call.approval.hash))
                         view.pause()
                         if self.out.asks:
                             approvals.ask(self.out, self.client, call)

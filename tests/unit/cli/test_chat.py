@@ -264,6 +264,14 @@ def test_keys_of_an_approval(monkeypatch: pytest.MonkeyPatch) -> None:
         assert _choice(out, once)[0] == "once", "what is not offered is not taken"
 
 
+def test_what_is_dangerous_is_allowed_once_only_and_a_plan_with_its_edits(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Out(out=io.StringIO())
+    typed(monkeypatch, "a", "s", "y")
+    assert _choice(out, an_approval(pattern="run_shell:rm*", danger=True))[0] == "once"
+    typed(monkeypatch, "a", "s")
+    assert _choice(out, an_approval(plan=["first"]))[0] == "session"
+
+
 def test_a_form(monkeypatch: pytest.MonkeyPatch) -> None:
     out = Out(out=io.StringIO())
     form = an_approval(

@@ -113,7 +113,7 @@ def test_a_conversation(engine: FakeEngine, terminal: Open) -> None:
 
 def test_a_person_is_asked_and_one_key_answers(engine: FakeEngine, terminal: Open) -> None:
     chat = FakeChat(engine)
-    chat.plays = [[approval(0, danger=True), lambda: _wait(chat.answered), tool(0, "run_shell"), text(1, "Cleaned.")]]
+    chat.plays = [[approval(0), lambda: _wait(chat.answered), tool(0, "run_shell"), text(1, "Cleaned.")]]
     at = terminal("chat", "clean up")
     at.shows("$ rm -r build")
     at.shows("[a] always run_shell:rm*")
@@ -134,6 +134,27 @@ def test_somebody_else_was_first(engine: FakeEngine, terminal: Open) -> None:
     at.shows("already refused by ann")
     at.shows("Then not.")
     assert at.ends() == 0
+
+
+def test_a_call_that_changed_meanwhile_is_asked_anew(engine: FakeEngine, terminal: Open) -> None:
+    chat = FakeChat(engine)
+    chat.late = WrongMoment("The call is not the one that you were shown.", "Look at it again.")
+    again = approval(0, command="rm -r build2")
+    again["data"]["approval"]["hash"] = "h2"
+
+    def mend() -> None:
+        _wait(chat.answered)
+        chat.answered.clear()
+        chat.late = None
+
+    chat.plays = [[approval(0), mend, again, lambda: _wait(chat.answered), tool(0, "run_shell"), text(1, "Done.")]]
+    at = terminal("chat", "clean up")
+    at.shows("$ rm -r build")
+    at.type("y\n")
+    at.shows("$ rm -r build2")
+    at.type("y\n")
+    at.shows("Done.")
+    assert at.ends() == 0 and [body["hash"] for _, body in chat.answers] == ["h1", "h2"]
 
 
 def test_ctrl_c_stops_the_turn_and_what_was_said_stays(engine: FakeEngine, terminal: Open) -> None:
