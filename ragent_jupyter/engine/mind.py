@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragent_jupyter.adapters import git_diff
 from ragent_jupyter.adapters.attachments import AttachmentFolder
 from ragent_jupyter.adapters.chat_notebook import notebook_of
 from ragent_jupyter.adapters.keys import LocalKeys
@@ -101,7 +102,7 @@ class Mind:
         box = Toolbox()
         families = [
             run_tools(engine.runs, engine.alerts),
-            compare_tools(engine.runs),
+            compare_tools(engine.runs, git_diff.between),
             metric_tools(engine.runs, engine.metrics),
             log_tools(engine.runs),
             diagnosis_tools(engine.runs, engine.alerts, engine.metrics),
