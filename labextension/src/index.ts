@@ -34,13 +34,37 @@ const icon = new LabIcon({
     '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 22 22"><g class="jp-icon3" fill="none" stroke="#616161" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"><path d="M3.5 3.5v15h15"/><path d="M6.5 6.5c1.6 5 3.2 7.6 11.5 8"/></g><circle class="jp-icon3" fill="#616161" cx="18" cy="14.5" r="1.9"/></svg>'
 });
 
-/** Lab keeps it with the workspace. */
+/** Whether this visit was asked to forget the layout: /lab?reset. */
+const isReset = () =>
+  /[?&]reset\b/.test(
+    performance.getEntriesByType('navigation')[0]?.name ?? location.href
+  );
+
+/**
+ * Lab keeps it with the workspace, but writes it a good second after the last change: a reload in the middle of
+ * typing would come back to something older. The tab's own memory is at once; it counts until the tab is closed.
+ */
 function memoryOf(state: IStateDB | null, key: string): Memory {
   const id = `${NAMESPACE}:${key}`;
+  const near = (): Partial<PanelState> | null => {
+    try {
+      const text = isReset() ? null : sessionStorage.getItem(id);
+      return text ? (JSON.parse(text) as Partial<PanelState>) : null;
+    } catch {
+      return null;
+    }
+  };
   return {
     load: async () =>
-      ((await state?.fetch(id)) as Partial<PanelState> | undefined) ?? null,
+      near() ??
+      ((await state?.fetch(id)) as Partial<PanelState> | undefined) ??
+      null,
     save: async panel => {
+      try {
+        sessionStorage.setItem(id, JSON.stringify(panel));
+      } catch {
+        // Full or forbidden: the workspace has it a second later.
+      }
       await state?.save(id, panel as unknown as ReadonlyJSONObject);
     }
   };
@@ -154,7 +178,9 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
     sidebar.title.caption = trans.__('ragent: chat, runs, charts, alerts');
     app.shell.add(sidebar, 'left', { rank: 850, type: 'ragent' });
     restorer?.add(sidebar, PANEL_ID);
-    const restored = Promise.all([panel.restore(), app.restored]);
+    // What was open last is known first: a command that shows it must not come before.
+    const remembered = panel.restore();
+    const restored = Promise.all([remembered, app.restored]);
     restored.catch(error => console.warn('ragent: state not restored', error));
 
     const { commands } = app;
@@ -166,7 +192,7 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
       id: string,
       label: string,
       caption: string,
-      execute: () => void
+      execute: () => void | Promise<void>
     ) => {
       commands.addCommand(id, {
         label,
@@ -187,8 +213,9 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
       CommandIDs.showChat,
       trans.__('Show Chat'),
       trans.__('Ask about runs, or have work done'),
-      () => {
+      async () => {
         toFront();
+        await remembered;
         panel.openChat(panel.state().chat);
       }
     );
@@ -196,8 +223,9 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
       CommandIDs.newChat,
       trans.__('New Chat'),
       trans.__('Begin a new chat'),
-      () => {
+      async () => {
         toFront();
+        await remembered;
         panel.openChat(null);
       }
     );
@@ -293,6 +321,7 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
       describedBy: ASK_ARGS,
       execute: async args => {
         toFront();
+        await remembered;
         const about = Object.fromEntries(
           ['run', 'alert'].flatMap(kind =>
             args[kind] ? [[kind, String(args[kind])]] : []

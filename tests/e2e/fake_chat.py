@@ -92,7 +92,11 @@ class ChatDoor(Door):
 
     # -- what is
     def session(self, id_: str = "ses_a", **more: Any) -> Session:
-        fields = {"created_at": NOW - 600, "updated_at": NOW - 60, "title": "lr and the late spike"} | more
+        fields: dict[str, Any] = {
+            "created_at": NOW - 600,
+            "updated_at": NOW - 60,
+            "title": "lr and the late spike",
+        } | more
         self.sessions[id_] = Session(id=id_, **fields)
         return self.sessions[id_]
 
@@ -384,8 +388,8 @@ class ChatRoutes(Routes):
 
 ChatDoor.routes = ChatRoutes
 
-ANSWER = r"""The best run is `run_00000004` with **val_loss 0.1421** at step 2,000. The run that failed, `run_00000003`, is
-a different matter: its learning rate was ten times as high.
+ANSWER = r"""The best run is `run_00000004` with **val_loss 0.1421** at step 2,000. The run that failed,
+`run_00000003`, is a different matter: its learning rate was ten times as high.
 
 ## What differs
 

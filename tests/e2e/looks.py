@@ -170,8 +170,10 @@ def take_chat(folder: Path, wanted: list[str]) -> None:
             width, height = CHAT_SIZES[size]
             door, play_scene = CHAT_SCENES[scene]()
             with door:
-                phone = {"has_touch": True, "is_mobile": True} if size == "phone" else {}
-                context = browser.new_context(viewport={"width": width, "height": height}, **phone, **colours[colour])
+                thumbs = size == "phone"
+                context = browser.new_context(
+                    viewport={"width": width, "height": height}, has_touch=thumbs, is_mobile=thumbs, **colours[colour]
+                )
                 page = context.new_page()
                 page.goto(f"{door.url}/ragent")
                 page.wait_for_selector(".rg-row, .rg-empty")

@@ -529,7 +529,7 @@ describe('the chat', () => {
         call_id: `c${i}`,
         name: 'x',
         title: `call ${i}`,
-        status: 'done'
+        status: i % 2 ? 'done' : 'error'
       })
     );
     const { project, view } = await shown({ turns: [turn(1)], parts });

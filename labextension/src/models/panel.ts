@@ -135,6 +135,7 @@ export class PanelModel {
 
   openChat(chat: string | null): void {
     this.set({ tab: 'chat', chat, chats: false, run: null, form: false });
+    this.keep.flush(); // a reload at once comes back to it
     this._composeAsked.emit('');
   }
 

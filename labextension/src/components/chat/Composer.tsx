@@ -6,7 +6,7 @@ import { asApiError } from '../../models/chatdesk';
 import type { Attachment, Session, Turn } from '../../wire';
 import { Icon, IconButton } from '../Icon';
 import { Notice } from '../Notice';
-import { Meter, ModePill, ModelName, type Mode } from './Pills';
+import { ModePill, ModelName, type Mode } from './Pills';
 import { Queue } from './Queue';
 import { made, requestId, useRoom } from './room';
 import { askingAt, useHits, type Asking } from './suggest';
@@ -460,7 +460,7 @@ export function Composer(props: {
               onClick={dictation.toggle}
             />
           )}
-          <Meter session={session} />
+          <span className="rg-spring" />
           {busy && (
             <button
               type="button"

@@ -14,6 +14,10 @@ export function Diff({
   const { trans } = useHost();
   const [all, setAll] = React.useState(false);
   const lines = diff.replace(/\n$/, '').split('\n');
+  // The caption names the file: its two header lines would say it again.
+  if (path && /^--- /.test(lines[0]) && /^\+\+\+ /.test(lines[1] ?? '')) {
+    lines.splice(0, 2);
+  }
   const shown = all ? lines : lines.slice(0, MOST_LINES);
   const plus = lines.filter(l => l.startsWith('+') && !l.startsWith('+++'));
   const minus = lines.filter(l => l.startsWith('-') && !l.startsWith('---'));

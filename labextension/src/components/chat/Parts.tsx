@@ -39,6 +39,83 @@ export const PartView = React.memo(function PartView(props: {
   }
 });
 
+/** What only led to the answer: no card, no question, nothing that went wrong. */
+const quiet = (part: Part): boolean =>
+  part.type === 'thinking'
+    ? part.status === 'done'
+    : part.type === 'tool' &&
+      part.status === 'done' &&
+      part.approval === null &&
+      part.images.length === 0 &&
+      (part.data.card === undefined || part.data.card === 'shell');
+
+const MOST_STEPS = 4;
+
+/** Parts in order; a long row of quiet steps stands as one line, once something came of it. */
+export function PartsView(props: {
+  parts: readonly Part[];
+  over: boolean;
+}): JSX.Element {
+  const { parts, over } = props;
+  const drawn: JSX.Element[] = [];
+  for (let i = 0; i < parts.length;) {
+    let end = i;
+    while (end < parts.length && quiet(parts[end])) {
+      end += 1;
+    }
+    if (end - i > MOST_STEPS && (end < parts.length || over)) {
+      drawn.push(
+        <Steps key={`steps ${parts[i].index}`} parts={parts.slice(i, end)} />
+      );
+      i = end;
+    } else {
+      const stop = Math.max(end, i + 1);
+      for (; i < stop; i++) {
+        drawn.push(<PartView key={parts[i].index} part={parts[i]} />);
+      }
+    }
+  }
+  return <>{drawn}</>;
+}
+
+function Steps({ parts }: { parts: readonly Part[] }): JSX.Element {
+  const { trans } = useHost();
+  const [open, setOpen] = React.useState(false);
+  const tools = parts.filter((p): p is ToolPart => p.type === 'tool');
+  const last = tools[tools.length - 1];
+  return (
+    <details
+      className="rg-step rg-steps rg-tool-done"
+      onToggle={event => {
+        if (event.target === event.currentTarget) {
+          setOpen(event.currentTarget.open);
+        }
+      }}
+    >
+      <summary>
+        <span className="rg-step-sign" aria-hidden="true">
+          ✓
+        </span>
+        <span className="rg-step-title">
+          {trans._n('%1 step', '%1 steps', parts.length)}
+        </span>
+        {last && !open && (
+          <span className="rg-dim rg-name">
+            {last.title || plainName(last.name)}
+          </span>
+        )}
+      </summary>
+      {open && (
+        <div className="rg-steps-in">
+          {parts.map(part => (
+            <PartView key={part.index} part={part} />
+          ))}
+        </div>
+      )}
+    </details>
+  );
+}
+
 function NoticeLine({ part }: { part: NoticePart }): JSX.Element {
   return (
     <p className={`rg-said rg-said-${part.level}`} role="note">
@@ -130,6 +207,10 @@ function Tool({ part }: { part: ToolPart }): JSX.Element {
   const time = took(part, now);
   const waits =
     part.approval?.status === 'pending' && part.status === 'waiting';
+  if (waits) {
+    // The question says all that the line would.
+    return <Approval part={part} approval={part.approval!} />;
+  }
   return (
     <>
       <details
@@ -166,7 +247,7 @@ function Tool({ part }: { part: ToolPart }): JSX.Element {
         </p>
       )}
       {part.approval && <Approval part={part} approval={part.approval} />}
-      {!waits && <Card part={part} />}
+      <Card part={part} />
       {part.images.map(id => (
         <Picture key={id} id={id} name={trans.__('Picture of the output')} />
       ))}

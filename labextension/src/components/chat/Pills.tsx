@@ -57,14 +57,10 @@ export function ModePill(props: {
 }
 
 /** How full the model's memory of this chat is, and what the chat has cost. */
-export function Meter({
-  session
-}: {
-  session: Session | null;
-}): JSX.Element | null {
+function Meter({ session }: { session: Session | null }): JSX.Element | null {
   const { trans } = useHost();
   if (!session || (!session.context_tokens && !session.usage.calls)) {
-    return <span className="rg-meter" />;
+    return null;
   }
   const { context_tokens: now, context_limit: limit, usage } = session;
   const share = limit ? Math.min(1, now / limit) : 0;
@@ -129,6 +125,7 @@ export function ModelName({
   const name = session?.model || options.model.title || options.model.id || '?';
   return (
     <div className="rg-model">
+      <Meter session={session} />
       <p className="rg-dim">
         {options.builtin
           ? trans.__(

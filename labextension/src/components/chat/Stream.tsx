@@ -59,6 +59,7 @@ export function Stream(props: { view: RoomView; chat: Chat }): JSX.Element {
   const box = React.useRef<HTMLDivElement>(null);
   const inner = React.useRef<HTMLDivElement>(null);
   const stuck = React.useRef(true);
+  const top = React.useRef(0);
   const [away, setAway] = React.useState(false);
   const gone = React.useMemo(() => superseded(chat.turns), [chat.turns]);
   const [openGone, setOpenGone] = React.useState(false);
@@ -124,8 +125,14 @@ export function Stream(props: { view: RoomView; chat: Chat }): JSX.Element {
   }, [toEnd]);
   const onScroll = () => {
     const { scrollTop, scrollHeight, clientHeight } = box.current!;
-    stuck.current = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    setAway(!stuck.current);
+    const near = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    // What grows below moves the end away from a reader who has done nothing: only going up leaves it.
+    const up = scrollTop < top.current - 1;
+    top.current = scrollTop;
+    if (near || up) {
+      stuck.current = near;
+      setAway(!near);
+    }
     if (scrollTop < 80 && hidden && !stuck.current && !view.loadingOlder) {
       earlier();
     }

@@ -7,7 +7,7 @@ import type { Turn, UserMessage } from '../../wire';
 import { CopyButton } from '../CopyButton';
 import { IconButton } from '../Icon';
 import { Notice } from '../Notice';
-import { PartView } from './Parts';
+import { PartsView } from './Parts';
 import { Picture } from './Picture';
 import { dollars, tokens, useRoom } from './room';
 
@@ -30,9 +30,7 @@ export const TurnView = React.memo(function TurnView(props: {
     >
       <Asked message={turn.message} turn={turn} over={over} />
       <div className="rg-answer-box">
-        {parts.slice(from).map(part => (
-          <PartView key={part.index} part={part} />
-        ))}
+        <PartsView parts={from ? parts.slice(from) : parts} over={over} />
         {turn.error && turn.status === 'failed' && <Failed turn={turn} />}
         {turn.status === 'stopped' && (
           <p className="rg-said">
