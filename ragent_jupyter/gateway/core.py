@@ -224,7 +224,8 @@ class Gateway:
         self._refused_at[(token.id, refused.kind)] = now
         call = c.Call(
             id=self.new_id(), at=self.clock(), who=token.name, token=token.id, role="gateway", what=what,
-            model=model[:200], status=refused.status, outcome="refused", error=refused.kind, usage=Usage(calls=1, cost=0.0),
+            model=model[:200], status=refused.status, outcome="refused", error=refused.kind,
+            usage=Usage(calls=1, cost=0.0),
         )  # fmt: skip
         self.calls.put(call)
 

@@ -64,6 +64,8 @@ class GatewayHandler(RequestHandler):
         connection = self.request.connection
         if isinstance(connection, HTTP1Connection):
             connection.set_max_body_size(_DRAINED)
+            # Headers and first words go as two packets: the second shall not wait for the first one's receipt.
+            connection.stream.set_nodelay(True)
         try:
             headers = list(self.request.headers.get_all())
             presented, self._sent_as = wire.credential(headers)

@@ -92,6 +92,8 @@ class GatewayDoor(RequestHandler):
             return  # the verb says no
         if isinstance(self.request.connection, HTTP1Connection):
             self.request.connection.set_max_body_size(_DRAINED)
+            # Headers and first words go as two packets: the second shall not wait for the first one's receipt.
+            self.request.connection.stream.set_nodelay(True)
         own = credentials(self.request.headers)
         if not own:
             # Nobody without one wakes an engine.
