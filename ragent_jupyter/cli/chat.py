@@ -196,9 +196,12 @@ def _newest(client: Client, session: Session) -> Following:
 
 def _greet(out: Out, client: Client, session: Session) -> None:
     options = client.chat_options()
-    model = "the built-in assistant; `ragent keys set ANTHROPIC_API_KEY` gives it a mind" if options.builtin else (
-        session.model or options.model.title or options.model.id
-    )  # fmt: skip
+    if session.model:
+        model = session.model
+    elif options.builtin:
+        model = "the built-in assistant; `ragent keys set ANTHROPIC_API_KEY` gives it a mind"
+    else:
+        model = options.model.title or options.model.id
     out.say(f"{out.paint(harmless(session.title) or 'A new chat', '1')}  {model}  {out.paint(session.mode, '2')}")
     out.say(out.paint("/help lists commands, @run:… names things, Ctrl-C stops an answer, Ctrl-D leaves.", "2"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -164,11 +165,28 @@ class Growing(View):
         for block in finished:
             done += len(block)
             if block.strip():
-                self._print(self._markdown(block))
-                self._print("")
+                self._block(block)
         self.printed[part.id] = done
         if rest.strip():
             self.tail = rest
+
+    def _block(self, text: str) -> None:
+        """A finished block with one empty line after it, whatever margins its kind brings along."""
+        from rich.console import Console
+        from rich.text import Text
+
+        # Drawn apart: in our own console the picture that is drawn again and again would come in between.
+        apart = Console(
+            file=io.StringIO(), width=self.console.width, force_terminal=True, color_system="standard",
+            no_color=not self.out.colour, highlight=False,
+        )  # fmt: skip
+        apart.print(self._markdown(text))
+        lines = list(Text.from_ansi(apart.file.getvalue()).split("\n", allow_blank=True))  # type: ignore[attr-defined]
+        drawn = [n for n, line in enumerate(lines) if line.plain.strip()]
+        kept = lines[drawn[0] : drawn[-1] + 1] if drawn else []
+        for line in kept:
+            line.rstrip()
+        self.console.print(Text("\n").join([*kept, Text()]), soft_wrap=True)
 
     def _markdown(self, text: str) -> Any:
         from rich.markdown import Markdown
