@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -230,6 +231,21 @@ def test_a_checkpoint_needs_a_good_name(project: Path) -> None:
         with pytest.raises(BadInput):
             asyncio.run(hands.edit(BOOK, [CellEdit(action="insert", source="x")], checkpoint=name))
     assert len(nbformat.read(project / BOOK, 4).cells) == len(CELLS)
+
+
+def test_checkpoints_are_forgotten_after_a_month_and_broken_ones_are_put_aside(project: Path) -> None:
+    nbformat.write(book(CELLS), project / BOOK)
+    hands = on_files(project)
+    for turn in ("trn_old", "trn_broken", "trn_new"):
+        asyncio.run(hands.edit(BOOK, [CellEdit(action="insert", source=turn)], checkpoint=turn))
+    folder = hands.checkpoints.folder
+    os.utime(folder / "trn_old", (0, 0))
+    next((folder / "trn_broken").iterdir()).write_text("{")
+    hands = on_files(project)
+    asyncio.run(hands.edit(BOOK, [CellEdit(action="insert", source="x")], checkpoint="trn_new"))
+    assert sorted(f.name for f in folder.iterdir()) == ["trn_broken", "trn_new"]
+    assert asyncio.run(hands.undo("trn_broken")) == []
+    assert [c.after for c in hands.review(BOOK).cells] == ["trn_new", "x"]
 
 
 def test_one_cell_is_accepted_and_another_rejected(project: Path) -> None:

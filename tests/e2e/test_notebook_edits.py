@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from ragent_jupyter.adapters.notebook_hands import BothNotebooks
@@ -215,6 +216,9 @@ def test_cells_are_accepted_and_rejected_one_by_one_also_after_a_reload(opened: 
     changed.nth(0).get_by_role("button", name="Show changes").click()
     expect(changed.nth(0).locator(".rg-nb-gone").first).to_have_text("- a = 1")
     expect(changed.nth(0).locator(".rg-nb-come")).to_have_text("+ a = 7")
+    for part in (".rg-nb-bar", ".rg-nb-strip"):
+        faults = Axe().run(page, context=part).response["violations"]
+        assert [f["id"] for f in faults if f["impact"] in ("serious", "critical")] == []
     until(lambda: opened.saved()[1] == "a = 7", "saved")
     opened.visit(keep=True)
     expect(bar).to_contain_text("ragent changed 3 cells")

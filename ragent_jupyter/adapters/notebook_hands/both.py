@@ -42,6 +42,7 @@ class BothNotebooks:
         self.kernels = kernels
         self.checkpoints = checkpoints
         self._locks: dict[str, asyncio.Lock] = {}
+        self._swept = False
 
     # --- looking ------------------------------------------------------------------------------------------------
     async def all(self) -> list[dict[str, Any]]:
@@ -76,6 +77,9 @@ class BothNotebooks:
             raise BadInput("No edit was given.", "Give at least one.")
         name, real = self.files.find(path)
         steps = steps_of(edits)
+        if not self._swept:
+            self._swept = True
+            await asyncio.to_thread(self.checkpoints.prune)
         async with self._lock(name):
             self.checkpoints.of(checkpoint, name)  # an id that could keep nothing is refused before anything is done
             if self.tabs.tab_of(real) is not None:
