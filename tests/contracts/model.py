@@ -87,6 +87,12 @@ class Stage(Protocol):
     def closed(self) -> float | None: ...
 
 
+async def gone_since(stage: Stage, left: float) -> None:
+    """The other side saw the connection go. Asked while the loop runs: its end would close whatever was left open."""
+    closed = await asyncio.to_thread(stage.closed)
+    assert closed is None or abs(closed - left) < 0.5
+
+
 class ModelContract:
     """Of the wire or the script it needs a fixture `stage`."""
 
@@ -196,21 +202,19 @@ class ModelContract:
     def test_leaving_the_stream_closes_it_at_once(self, stage: Stage) -> None:
         model = stage.model(Reply(text="a long story " * 200, chunk=3, delay=0.05))
 
-        async def leave() -> float:
+        async def leave() -> None:
             async with aclosing(model.stream(ask())) as stream:  # type: ignore[type-var]
                 async for event in stream:
                     if isinstance(event, TextDelta):
                         break
-            return time.monotonic()
+            await gone_since(stage, time.monotonic())
 
-        left = do(leave)
-        closed = stage.closed()
-        assert closed is None or abs(closed - left) < 0.5
+        do(leave)
 
     def test_cancelling_the_task_closes_it_at_once(self, stage: Stage) -> None:
         model = stage.model(Reply(text="a long story " * 200, chunk=3, delay=0.05))
 
-        async def cancel() -> float:
+        async def cancel() -> None:
             heard = asyncio.Event()
 
             async def listen() -> None:
@@ -223,11 +227,9 @@ class ModelContract:
             before = time.monotonic()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            return before
+            await gone_since(stage, before)
 
-        left = do(cancel)
-        closed = stage.closed()
-        assert closed is None or abs(closed - left) < 0.5
+        do(cancel)
 
     def test_two_calls_at_once_do_not_mix(self, stage: Stage) -> None:
         words = ["alpha " * 20, "omega " * 20]
@@ -247,6 +249,11 @@ class WireContract(ModelContract):
         events = events_of(stage.model(Reply(text="hello", pings=2, unknown=2)))
         assert sum(isinstance(e, Alive) for e in events) >= 4
         assert isinstance(events[-1], Ended) and events[-1].content == [Text("hello")]
+
+    def test_a_ping_while_nothing_else_comes_is_heard(self, stage: Stage) -> None:
+        events = events_of(stage.model(Reply(text="hello", pings=1, delay=0.2)))
+        before = events[: next(i for i, e in enumerate(events) if isinstance(e, TextDelta))]
+        assert [type(e) for e in before if not isinstance(e, BlockBegan)] == [Began, Alive]
 
     @pytest.mark.parametrize("fault", ["cut_tcp", "rst"])
     def test_a_broken_connection_is_cut(self, stage: Stage, fault: Any) -> None:
@@ -299,14 +306,12 @@ class WireContract(ModelContract):
     def test_a_stall_can_be_left_at_once(self, stage: Stage) -> None:
         model = stage.model(Reply(text="begins and then", fault="stall", seconds=60))
 
-        async def wait_a_little() -> float:
+        async def wait_a_little() -> None:
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(hear(model.stream(ask())), 0.5)
-            return time.monotonic()
+            await gone_since(stage, time.monotonic())
 
-        left = do(wait_a_little)
-        closed = stage.closed()
-        assert closed is not None and abs(closed - left) < 0.5
+        do(wait_a_little)
 
     def test_a_slow_drip_arrives_as_it_drips(self, stage: Stage) -> None:
         model = stage.model(Reply(text="drip drop drip", chunk=5, delay=0.1))

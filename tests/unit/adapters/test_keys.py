@@ -68,6 +68,19 @@ def test_without_a_keyring_a_key_goes_into_a_file_of_its_owner_alone(tmp_path: P
     assert sorted(os.listdir(path.parent)) == [FILE, FILE + ".lock"]
 
 
+def test_at_no_moment_can_others_read_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+    replace = os.replace
+
+    def watched(source: str, target: str) -> None:
+        modes.append(stat.S_IMODE(os.stat(source).st_mode))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    keys(tmp_path).put(NAME, KEY)
+    assert modes == [0o600]
+
+
 def test_a_key_is_forgotten_everywhere(tmp_path: Path) -> None:
     ring = Ring()
     ring.set_password("ragent", NAME, KEY)

@@ -299,6 +299,15 @@ def test_a_server_that_forgets_to_end_its_blocks_is_understood() -> None:
     ]
 
 
+def test_an_end_without_a_reason_is_a_cut() -> None:
+    one = anthropic_wire.AnthropicFold(THERE, "m")
+    one.feed("", '{"type": "message_start", "message": {"model": "m"}}')
+    one.feed("", '{"type": "message_delta", "delta": {"stop_reason": null}}')
+    with pytest.raises(ModelFailed) as caught:
+        one.feed("", '{"type": "message_stop"}')
+    assert caught.value.kind == "cut"
+
+
 def test_a_block_of_an_unknown_kind_leaves_no_gap() -> None:
     one = anthropic_wire.AnthropicFold(THERE, "m")
     made = one.feed("", '{"type": "message_start", "message": {"model": "m"}}')
