@@ -276,11 +276,17 @@ def _usage(context: Context) -> int:
 def _row(row: dict[str, Any]) -> list[str]:
     usage = row["usage"]
     cached = usage["cache_read"] + usage["cache_write"]
+    counts = [usage["calls"], row["failed"] or "", row["refused"] or "", usage["input"], cached]
     return [
-        row["day"], short(row["who"], 24), short(row["model"], 36), str(usage["calls"]), str(row["failed"] or ""),
-        str(row["refused"] or ""), str(usage["input"]), str(cached),
-        ("" if usage["known"] else "~") + str(usage["output"]), _cost(usage), _ms(row["first_token_ms"]), _ms(row["latency_ms"]),
-    ]  # fmt: skip
+        row["day"],
+        short(row["who"], 24),
+        short(row["model"], 36),
+        *map(str, counts),
+        ("" if usage["known"] else "~") + str(usage["output"]),
+        _cost(usage),
+        _ms(row["first_token_ms"]),
+        _ms(row["latency_ms"]),
+    ]
 
 
 def _tokens(usage: dict[str, Any]) -> str:

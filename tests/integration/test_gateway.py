@@ -151,7 +151,7 @@ def calls_of(made: Project, count: int) -> list[Call]:
 
 def test_a_client_with_nothing_but_a_token(served: Served, provider: FakeProvider) -> None:
     made = served.project
-    token = served.token(name="ann", rate="100")
+    token = served.token(name="ann", budget="1000/day", rate="100")
     provider.reply(text="I look.", calls=[ToolCall(name="look", input={})]).say("Seen.").http(529, message="too busy")
     with served.client(token).messages.stream(**ASK, tools=[TOOL], extra_headers={"X-Session-Id": "s 1"}) as stream:
         message = stream.get_final_message()
@@ -175,6 +175,7 @@ def test_a_client_with_nothing_but_a_token(served: Served, provider: FakeProvide
         ("ann", 200, "ok"),
         ("ann", 529, "error"),
     ]
+    assert calls[0].usage.cost and calls[0].usage.cost > 0 and calls[2].usage.cost == 0
     assert calls[0].session == "s 1" and calls[0].first_token_ms and calls[0].usage.output and calls[0].latency_ms
     written = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
     written[served.log] = served.log.read_bytes()
