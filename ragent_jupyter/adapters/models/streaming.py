@@ -83,7 +83,7 @@ async def events(
                 for event in found:
                     for ours in fold.feed(event.type, event.data):
                         if isinstance(ours, Ended):
-                            await _drain(chunks)
+                            await _drain(chunks, httpx2)
                         yield ours
                 if fold.ended:
                     return
@@ -102,10 +102,12 @@ async def events(
         raise meant from None
 
 
-async def _drain(chunks: AsyncIterator[bytes]) -> None:
+async def _drain(chunks: AsyncIterator[bytes], httpx2: Any) -> None:
     """Read the end of the body, so that the connection can carry the next call; a server that lingers is left."""
-    with contextlib.suppress(Exception):
+    try:
         await asyncio.wait_for(chunks.__anext__(), _DRAIN_S)
+    except (StopAsyncIteration, asyncio.TimeoutError, httpx2.TransportError):
+        return  # the message is whole whatever becomes of its connection
 
 
 def translated(error: Exception, endpoint: Endpoint, sdk: Any, httpx2: Any) -> ModelFailed | None:
