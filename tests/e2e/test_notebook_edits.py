@@ -23,7 +23,7 @@ from ragent_jupyter.domain.ports_mind import CellEdit, NotebookView
 from ragent_jupyter.engine.app import Engine
 from tests.support.engine import project
 
-from .conftest import Lab, start_lab, until
+from .conftest import TOKEN, Lab, start_lab, until
 
 T = TypeVar("T")
 NAME = "work.ipynb"
@@ -360,3 +360,31 @@ def test_what_a_person_looks_at_does_not_move(opened: Open, hosted: tuple[Lab, H
     until(lambda: abs(top() - before) <= 40 and still(), f"it stays: {before} -> {top()}")
     assert opened.page.evaluate("() => window.nb.content.activeCell.model.id") == active
     assert engine.notebooks.review(NAME).cells
+
+
+def test_notebook_7_joins_in_as_well(
+    page: Page, hosted: tuple[Lab, Hosted], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    pytest.importorskip("notebook", minversion="7", reason="Notebook is not installed; JupyterLab does not need it")
+    lab, engine = hosted
+    path = lab.project.folder / "seven.ipynb"
+    write(path, CELLS)
+    process, url = start_lab(lab.project.folder, tmp_path_factory.mktemp("nb7"), "notebook")
+    try:
+        page.goto(f"{url}/notebooks/seven.ipynb?token={TOKEN}")
+        page.wait_for_function("!!window.jupyterapp", timeout=60_000)
+        until(lambda: engine.notebooks.tabs.tab_of(path), "the tab says that it has the notebook open", timeout=60)
+        view = engine.do(
+            engine.notebooks.edit("seven.ipynb", [edit("cell1", "a = 7", expect=CELLS[1])], checkpoint="trn_7")
+        )
+        assert view.open and view.cells[1].source == "a = 7"
+        expect(page.get_by_role("group", name="Changed by ragent")).to_be_visible()
+        page.get_by_role("button", name="Undo all").click()
+        until(lambda: engine.do(engine.notebooks.read("seven.ipynb")).cells[1].source == CELLS[1], "undone")
+        ran = engine.do(
+            engine.notebooks.run("seven.ipynb", "cell1", stop=asyncio.Event(), said=lambda t: None), timeout=90
+        )
+        assert ran.state == "done"
+    finally:
+        process.terminate()
+        process.wait(20)

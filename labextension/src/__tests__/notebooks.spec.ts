@@ -370,14 +370,25 @@ describe('the bridge', () => {
     ]);
     given.panel.context.model.dirty = true;
     given.panel.context.model.stateChanged.emit();
-    await until(() => given.announced.length === 2);
-    expect(given.announced[1].notebooks[0].dirty).toBe(true);
+    await until(
+      () => given.announced[given.announced.length - 1].notebooks[0].dirty
+    );
     given.bridge.leave();
     expect(given.left).toHaveLength(1);
     given.panel.close();
-    await until(() => given.announced.length === 3);
-    expect(given.announced[2].notebooks).toEqual([]);
+    await until(
+      () => !given.announced[given.announced.length - 1].notebooks.length
+    );
     await until(() => FakeSocket.last.closed);
+  });
+
+  it('says it again to an engine that was started anew', async () => {
+    await until(() => given.announced.length === 2); // the socket has come up
+    FakeSocket.last.close();
+    await until(() => FakeSocket.all.length === 2 && FakeSocket.last.onopen);
+    FakeSocket.last.hello(5);
+    await until(() => given.announced.length === 3);
+    expect(given.announced[2].notebooks).toHaveLength(1);
   });
 
   it('does what it takes, once, and only what is for this tab', async () => {
@@ -499,6 +510,14 @@ it('looking at a notebook starts no engine where ragent is not used', async () =
   await new Promise(resolve => setTimeout(resolve, 150));
   expect(given.played.asked).toEqual(['GET project']);
   expect(FakeSocket.all).toEqual([]);
+  // It comes into use, and somebody looks at the page again.
+  given.played.routes['GET project'] = () => ({
+    root: '/srv',
+    project: '/srv',
+    candidates: ['/srv']
+  });
+  given.bridge.look();
+  await until(() => given.announced.length);
 });
 
 it('a cell is told with its outputs', () => {

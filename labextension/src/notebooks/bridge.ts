@@ -65,6 +65,14 @@ export class Bridge {
     this.feed.received.connect((_, envelope) => this.hear(envelope));
     project.feed.received.connect((_, envelope) => this.hear(envelope));
     this.feed.gap.connect(() => void this.listen(true));
+    for (const feed of [this.feed, project.feed]) {
+      // An engine that was started anew knows of no tab.
+      feed.stateChanged.connect(({ state }) => {
+        if (state.kind === 'live') {
+          this.soon();
+        }
+      });
+    }
     project.awakeChanged.connect(() => {
       this.where = null; // it may be a project only now, or another one
       this.soon();
@@ -101,6 +109,13 @@ export class Bridge {
       });
       this.soon();
     });
+  }
+
+  /** The page is looked at again: ragent may have come into use meanwhile. */
+  look(): void {
+    if (!this.announced && this.panels.size) {
+      this.soon();
+    }
   }
 
   /** The page goes away. */
@@ -205,7 +220,13 @@ export class Bridge {
       }),
       () => null
     );
-    return this.where;
+    const asked = this.where;
+    void asked.then(at => {
+      if (!at?.used && this.where === asked) {
+        this.where = null; // ragent may be used here later
+      }
+    });
+    return asked;
   }
 
   private async listen(anew = false): Promise<void> {

@@ -53,5 +53,6 @@ export function joinNotebooks(
     }
   });
   window.addEventListener('pagehide', () => bridge.leave());
+  window.addEventListener('focus', () => bridge.look());
   return bridge;
 }
