@@ -46,6 +46,11 @@ def test_no_file_is_an_error(text: str) -> None:
     assert all(draft.title.strip() and draft.text.strip() for draft in parse(text))
 
 
+def test_a_tag_cannot_end_its_comment_for_whoever_shows_the_file() -> None:
+    rule = MemoryRule(id="mem_a", title="t", text="x", created_at=0, updated_at=0, tags=["--> <img>"])
+    assert export([rule]).count("-->") == 1
+
+
 def test_refused_rules_are_not_in_the_file() -> None:
     rule = MemoryRule(id="mem_a", title="t", text="x", created_at=0, updated_at=0, status="refused")
     assert parse(export([rule])) == []

@@ -109,6 +109,7 @@ def test_a_proposal_is_made_once(desks: Desks, memory: MemoryDesk) -> None:
     async def go() -> None:
         first = await memory.propose("a", "Text.", request_id="call_1")
         assert await memory.propose("a", "Text.", request_id="call_1") == first
+        assert await memory.propose("a", "Said otherwise.", request_id="call_1") == first, "the same call"
         assert await memory.propose("other title", "Text.", request_id="call_2") == first, "the same words"
         again = Shell(desks.store, desks.clock)
         again.load()
