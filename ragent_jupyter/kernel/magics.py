@@ -49,7 +49,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "alerts": ("[--all]", "what waits for an answer"),
     "respond": ("ALERT CHOICE", "answer an alert"),
     "report": ("SWEEP|RUN …", "write a notebook about them"),
-    "chat": ("QUESTION", "ask the assistant; %%ragent above a cell asks with all of it"),
+    # In quotes: IPython takes a line that ends in ? for a wish for help.
+    "chat": ('"QUESTION"', "ask the assistant; %%ragent above a cell asks with all of it"),
     "fix": ("[-f code] [WISH]", "what was wrong with the cell that failed last, and the repaired cell"),
     "memory": ("[add TEXT | on RULE | off RULE | remove RULE]", "the rules that agents heed"),
     "panel": ("[METRIC]", "runs and a live chart, below the cell"),

@@ -140,8 +140,8 @@ def test_a_line_asks_too(shell: InteractiveShell, engine: FakeEngine, seen: Any)
     assert shell.run_line_magic("ragent", 'chat --mode plan "is {lr} good?"').text == "a"
     assert (chat.sent[0]["text"], chat.sent[0]["mode"]) == ("is 0.5 good?", "plan")
     shell.user_ns["heard"] = []
-    shell.run_cell("%ragent chat what is {heard.append(1)}, $heard?")
-    assert chat.sent[1]["text"] == "what is {heard.append(1)}, $heard?" and shell.user_ns["heard"] == []
+    shell.run_cell("%ragent chat what is {heard.append(1)}, $heard")
+    assert chat.sent[1]["text"] == "what is {heard.append(1)}, $heard" and shell.user_ns["heard"] == []
 
 
 def test_a_turn_that_fails_is_a_value_with_its_error(shell: InteractiveShell, engine: FakeEngine, seen: Any) -> None:
