@@ -256,12 +256,15 @@ def test_a_disk_that_refuses_delays_no_stream_and_the_calls_come_later(
     token = gateway.token()
     commit = gateway.store.commit
 
+    refused = []
+
     def refuses(tx: Any) -> Any:
+        refused.append(tx)
         raise StoreFailed("The disk is full.")
 
     monkeypatch.setattr(gateway.store, "commit", refuses)
     assert [status(gateway, token) for _ in range(3)] == [200, 200, 200]
-    wait_until(lambda: gateway.gateway.calls.waiting == 3)
+    wait_until(lambda: len(refused) >= 3 and gateway.gateway.calls.waiting == 3)
     assert gateway.calls() == []
     monkeypatch.setattr(gateway.store, "commit", commit)
     assert len(gateway.wait_calls(3)) == 3

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import pytest
 
+from ragent_jupyter.domain.model import Ended, Message, ModelRequest, SystemText, Text
 from tests.support.fake_frames import Call
 from tests.support.fake_provider import FakeProvider
 from tests.unit.gateway.running import KEY, RunningGateway
@@ -121,3 +124,25 @@ def test_a_spent_budget_is_402_on_both_wires(gateway: RunningGateway, provider: 
         openai_client(gateway, token).chat.completions.create(model="gpt-test", messages=ASK["messages"])
     assert raised.value.status_code == 402 and raised.value.code == "insufficient_quota"
     assert provider.seen == []
+
+
+@pytest.mark.parametrize("spec", ["anthropic", "gateway"])
+def test_a_ragent_with_nothing_but_a_token_is_a_client(
+    gateway: RunningGateway, provider: FakeProvider, tmp_path: Path, spec: str
+) -> None:
+    from ragent_jupyter.adapters.keys import LocalKeys
+    from ragent_jupyter.adapters.models.endpoints import make_models
+
+    env = {"RESEARCH_AGENT_KEY": gateway.token(), "ANTHROPIC_BASE_URL": gateway.url, "RAGENT_KEYRING": "0"}
+    made = make_models(LocalKeys(env=env, folder=tmp_path), env)
+    model = made.make(made.resolve(spec), "claude-sonnet-5")
+    request = ModelRequest(system=[SystemText("Be short.")], messages=[Message("user", [Text("Hi")])])
+
+    async def ask() -> Ended:
+        events = [event async for event in model.stream(request)]
+        assert isinstance(events[-1], Ended)
+        return events[-1]
+
+    provider.say("Hello.")
+    assert asyncio.run(ask()).content == [Text("Hello.")]
+    assert [seen.key for seen in provider.calls] == [KEY]
