@@ -139,6 +139,9 @@ class Growing(View):
 
     def show(self, turn: Following, event: dict[str, Any] | None) -> None:
         self.tail = self.line = ""
+        for part in turn.cut:
+            if self.printed.pop(part.id, 0):  # what stands on a screen cannot be taken back
+                self._print(self.out.paint("– it broke off here and is asked anew", "33") + "\n")
         for part in turn.parts:
             if isinstance(part, TextPart):
                 self._text(part)

@@ -74,11 +74,17 @@ class Following:
     @property
     def parts(self) -> list[Part]:
         """The turn's parts in order, without what was cut off and asked anew."""
+        return [part for part in self._own() if getattr(part, "status", "") != "cut"]
+
+    @property
+    def cut(self) -> list[Part]:
+        """What was cut off: a stream that broke, an engine that ended. Its words are not the model's."""
+        return [part for part in self._own() if getattr(part, "status", "") == "cut"]
+
+    def _own(self) -> list[Part]:
         turn = self.turn
-        if turn is None or self.chat is None:
-            return []
-        own = self.chat.parts.get(turn.id, {})
-        return [own[index] for index in sorted(own) if getattr(own[index], "status", "") != "cut"]
+        own = self.chat.parts.get(turn.id, {}) if turn is not None and self.chat is not None else {}
+        return [own[index] for index in sorted(own)]
 
     @property
     def approvals(self) -> list[ToolPart]:

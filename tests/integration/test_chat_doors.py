@@ -55,7 +55,7 @@ class Door:
 
     def last_text(self) -> str:
         reply = self.client.session(self.client.sessions().sessions[0].id)
-        return "\n".join(part.text for part in reply.parts if isinstance(part, TextPart))
+        return "\n".join(part.text for part in reply.parts if isinstance(part, TextPart) and part.status == "done")
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +165,16 @@ def test_a_failing_model_is_exit_1_with_its_remedy(door: Door) -> None:
     model = door.script({"fail": {"kind": "bad_request", "problem": "The script breaks."}})
     said = door.ragent("chat", "--model", model, "x")
     assert said.code == 1 and "The script breaks." in said.err
+
+
+@pytest.mark.slow
+def test_an_engine_that_dies_in_the_middle_costs_the_reader_nothing(door: Door, terminal: Any) -> None:
+    model = door.script(
+        default={"text": "begin " + "word " * 100 + "end of it", "chunk": 5, "delay": 0.03},
+    )
+    at = terminal("chat", "--model", model, "a story")
+    at.shows("word word")
+    door.p.kill_engine()
+    at.shows("end of it")
+    assert at.ends() == 0
+    assert door.last_text() == "begin " + "word " * 100 + "end of it", "asked again, told once"

@@ -111,6 +111,15 @@ def test_a_conversation(engine: FakeEngine, terminal: Open) -> None:
     assert "terminal" in engine.doors
 
 
+def test_what_broke_off_after_it_was_printed_is_said_to_have(engine: FakeEngine, terminal: Open) -> None:
+    half = "A block.\n\nAnd ha"
+    FakeChat(engine, [piece(0, 0, half), text(0, half, "cut"), text(1, "Another block.\n\nAnd its end.")])
+    at = terminal("chat", "a story")
+    at.shows("And its end.")
+    assert at.ends() == 0
+    assert at.screen.index("A block.") < at.screen.index("asked anew") < at.screen.index("Another block.")
+
+
 def test_a_person_is_asked_and_one_key_answers(engine: FakeEngine, terminal: Open) -> None:
     chat = FakeChat(engine)
     chat.plays = [[approval(0), lambda: _wait(chat.answered), tool(0, "run_shell"), text(1, "Cleaned.")]]
