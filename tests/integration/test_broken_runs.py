@@ -2,6 +2,10 @@
 
 A case counts where the first cause is of the right kind, cites the line that proves it (the log's own bytes at the
 cited offset are compared), and names the script's own failing line where the key has one.
+
+When each list was first seen, before anything was changed for it: 37 of 38 of the cases that were there to be tuned on,
+13 of 13 held out, 9 of 15 as other people had worded them, 5 of 10 of later ones of these (7 with the right line). The
+last two are what to expect of an unknown program's log; since then all are tuned on, and guard against going back.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from ragent_jupyter.services.tools.metrics import CurveReader
 from tests.integration.broken import FAKE_TORCH, Case
 from tests.integration.broken.cases import CASES
 from tests.integration.broken.held_out import HELD_OUT
-from tests.integration.broken.reported import REPORTED
+from tests.integration.broken.reported import LATER, REPORTED
 from tests.support.engine import Project, project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -124,7 +128,10 @@ def scored(p: Project, cases: Sequence[Case]) -> tuple[list[str], int]:
     return table, right
 
 
-@pytest.mark.parametrize(("what", "cases"), [("tuned on", CASES), ("held out", HELD_OUT), ("as reported", REPORTED)])
+@pytest.mark.parametrize(
+    ("what", "cases"),
+    [("tuned on", CASES), ("held out", HELD_OUT), ("as reported", REPORTED), ("reported later", LATER)],
+)
 def test_the_right_cause_with_the_line_that_proves_it(
     what: str, cases: list[Case], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,5 +145,5 @@ def test_the_right_cause_with_the_line_that_proves_it(
 
 def test_there_are_enough_of_them_and_none_is_twice() -> None:
     assert len(CASES) + len(HELD_OUT) >= 30 and len(HELD_OUT) >= 10
-    names = [case.name for case in [*CASES, *HELD_OUT, *REPORTED]]
+    names = [case.name for case in [*CASES, *HELD_OUT, *REPORTED, *LATER]]
     assert len(set(names)) == len(names)

@@ -98,6 +98,8 @@ def _overfit(run: Run, curves: Sequence[Curve]) -> Cause | None:
         then, later = _level(partner, at), _level(partner, None)
         if then is None or later is None or (later >= then if way == "min" else later <= then):
             continue
+        exact = curve.lowest if direction == "min" else curve.highest
+        at, top = exact if exact is not None else (at, top)
         worse = "rose" if direction == "min" else "fell"
         cause = Cause(
             kind="overfit",

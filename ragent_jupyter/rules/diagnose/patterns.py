@@ -136,7 +136,8 @@ PATTERNS: list[Pattern] = [
     _p(
         "not_finite",
         92,
-        r"\b\w*loss\w*['\"]?\s*[:=]\s*(?:tensor\()?[-+]?(?:nan|inf)\b|loss scale .{0,30}\bminimum"
+        r"found invalid values|tensor\(\[+\s*nan\b"
+        r"|\b\w*loss\w*['\"]?\s*[:=]\s*(?:tensor\()?[-+]?(?:nan|inf)\b|loss scale .{0,30}\bminimum"
         r"|reducing loss scale to (?:0\.0\b|\d[\d.]*e-(?:[3-9]\d|\d{3}))|(?:nan|infinite) .{0,40}gradients?\b"
         r"|gradients? .{0,60}\b(?:nan|non-?finite|infinite)\b|weights? (?:is|are|became|contains?) (?:nan|inf)",
         *_NAN,
@@ -308,6 +309,7 @@ PATTERNS: list[Pattern] = [
         87,
         r"num_samples should be a positive integer value, but got num_samples=0|EmptyDataError|No columns to parse"
         r"|(?:found|loaded|got|with|contains) (?:0|no) (?:samples|images|files|examples|rows|sequences)\b"
+        r"|cannot be empty unless no samples|empty (?:range|sequence|iterable|data ?set)\b|all input arrays are empty"
         r"|(?:data ?set|dataloader|training (?:data|set)) (?:is|was) empty|Found 0 (?:images|files)",
         "The data set is empty: check its path, the pattern of its files, and the split.",
         flags=re.IGNORECASE,
@@ -335,7 +337,8 @@ PATTERNS: list[Pattern] = [
     _p(
         "data_worker",
         89,
-        r"DataLoader worker \(pid\(?s?\)? ?[\d, ]+\) (?:is killed|exited|exit)|unable to open shared memory"
+        r"Pin memory thread exited|DataLoader worker \(pid\(?s?\)? ?[\d, ]+\) (?:is killed|exited|exit)"
+        r"|unable to open shared memory"
         r"|out of shared memory|Bus error|BrokenProcessPool|TerminatedWorkerError|worker .{0,30}(?:died"
         r"|was killed|exited unexpectedly)",
         "Raise the shared memory (`--shm-size` of the container, /dev/shm), or use fewer workers.",
@@ -374,6 +377,14 @@ PATTERNS: list[Pattern] = [
         90,
         r"CANCELLED AT .{0,40}(?:DUE TO PREEMPTION|by \d+|\*\*\*)|DUE TO NODE FAILURE|preempted by|was preempted",
         "The scheduler took the node away: requeue, or go on from the last checkpoint.",
+    ),
+    _p(
+        "killed",
+        91,
+        r"actor died unexpectedly|A worker died or was killed while executing"
+        r"|worker process has died|Node .{0,40} died\b",
+        "The worker was killed (often out of memory) or crashed: its own log on that node says which; `dmesg | tail` "
+        "there, too.",
     ),
     _p(
         "killed",

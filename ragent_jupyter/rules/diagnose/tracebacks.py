@@ -13,7 +13,7 @@ _HEADER = re.compile(r"Traceback \(most recent call last\)")
 _FRAME = re.compile(r'^\s*File "(?P<path>[^"\n]{1,1000})", line (?P<line>\d{1,9})(?:, in (?P<name>.{1,200}))?\s*$')
 _CELL = re.compile(
     r"^(?:File (?P<path>[^\n:]{1,1000}):(?P<line>\d{1,9}), in (?P<name>[^\n(]{1,200})"
-    r"|(?P<cell>Cell In ?\[\d{1,6}\]), line (?P<cell_line>\d{1,9}))"
+    r"|(?P<cell>(?:Cell|Input) In ?\[\d{1,6}\]),? (?:line (?P<cell_line>\d{1,9})|in <[^\n>]{1,80}>))"
 )
 _ARROW = re.compile(r"^-+> ?(?P<line>\d{1,9}) (?P<code>.*)$")
 _EXCEPTION = re.compile(r"^(?P<name>[A-Za-z_][\w.]{0,200})(?:: ?(?P<text>.*))?$")
@@ -156,7 +156,7 @@ def _one(lines: Sequence[LogLine], start: int, header: re.Match[str] | None, lin
 def _frame(found: re.Match[str], line: LogLine) -> Frame:
     groups = found.groupdict()
     if groups.get("cell"):
-        return Frame(groups["cell"], int(groups["cell_line"]), "", "", line)
+        return Frame(groups["cell"], int(groups["cell_line"] or 0), "", "", line)
     return Frame(groups["path"] or "", int(groups["line"]), (groups["name"] or "").strip(), "", line)
 
 

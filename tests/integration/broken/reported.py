@@ -234,3 +234,135 @@ Exception: Current loss scale already at minimum - cannot decrease scale anymore
 """,
     ),
 ]
+
+# Gathered after the patterns had been tuned on the ones above.
+LATER = [
+    told(
+        "nothing-to-choose-from",
+        "empty_data",
+        "'a' cannot be empty",
+        """Traceback (most recent call last):
+  File "run.py", line 81, in <module>
+    train(config, generator, discriminator, dataset)
+  File "/opt/env/lib/python3.7/site-packages/torch/_utils.py", line 428, in reraise
+    raise self.exc_type(msg)
+ValueError: Caught ValueError in DataLoader worker process 0.
+Original Traceback (most recent call last):
+  File "/opt/env/lib/python3.7/site-packages/torch/utils/data/_utils/fetch.py", line 44, in <listcomp>
+    data = [self.dataset[idx] for idx in possibly_batched_index]
+  File "/data/fomm/frames_dataset.py", line 112, in __getitem__
+    path = np.random.choice(glob.glob(os.path.join(self.root_dir, name + '*.mp4')))
+  File "mtrand.pyx", line 908, in numpy.random.mtrand.RandomState.choice
+ValueError: 'a' cannot be empty unless no samples are taken
+""",
+    ),
+    told(
+        "no-train-split",
+        "code",
+        "list index out of range",
+        """Traceback (most recent call last):
+  File "/data/gr/main.py", line 60, in main
+    train_ds = train_datasets[0]
+IndexError: list index out of range
+""",
+    ),
+    told(
+        "colon-in-a-name",
+        "code",
+        "Errno 22",
+        """Traceback (most recent call last):
+  File "train.py", line 402, in <module>
+    main()
+  File "train.py", line 96, in main
+    args.save_path.makedirs_p()
+OSError: [Errno 22] Invalid argument: Path('checkpoints/result,epoch_size3000,m0.2/09-03-23:35')
+""",
+    ),
+    told(
+        "zero-dim",
+        "code",
+        "0-dim tensor",
+        """Epoch: [0][0/391]\tTime 2.114 (2.114)\tData 0.312 (0.312)
+Traceback (most recent call last):
+  File "train.py", line 310, in <module>
+    main()
+  File "train.py", line 193, in train
+    losses.update(loss.data[0], input.size(0))
+IndexError: invalid index of a 0-dim tensor. Use tensor.item() to convert a 0-dim tensor to a Python number
+""",
+    ),
+    told(
+        "pin-memory",
+        "data_worker",
+        "Pin memory thread exited",
+        """│ ❱ 580 │   │   self._run(model, ckpt_path=ckpt_path)                     │
+╰──────────────────────────────────────────────────────────────────────────────╯
+RuntimeError: Pin memory thread exited unexpectedly
+""",
+    ),
+    told(
+        "tensor-a-and-b",
+        "shape",
+        "must match the size of tensor b",
+        """╭─────────────────────────────── Traceback (most recent call last) ────────────────────────────────╮
+│ /opt/env/lib/python3.10/site-packages/lightning/pytorch/loops/fit_loop.py:202 in run             │
+│                                                                                                  │
+│ ❱ 1035 │   │   │   │   self.fit_loop.run()                                                       │
+╰──────────────────────────────────────────────────────────────────────────────────────────────────╯
+RuntimeError: The size of tensor a (4096) must match the size of tensor b (0) at non-singleton dimension 1
+""",
+    ),
+    told(
+        "tune-and-slurm",
+        "memory",
+        "oom-kill event(s)",
+        """Traceback (most recent call last):
+  File "rollout.py", line 30, in <module>
+    run_experiments(experiments)
+  File "/opt/env/lib/python3.6/site-packages/ray/tune/tune.py", line 272, in run
+    raise TuneError("Trials did not complete", errored_trials)
+ray.tune.error.TuneError: ('Trials did not complete', [seed:5591])
+slurmstepd: error: Detected 8 oom-kill event(s) in step 59137890.batch cgroup. Some of your processes may have been killed by the cgroup out-of-memory handler.
+""",
+    ),
+    told(
+        "ray-actor",
+        "killed",
+        "actor died unexpectedly",
+        """2025-06-19 10:35:10,319 ERROR tune_controller.py:1331 -- Trial task failed for trial XGBoostTrainer_e82c1_00000
+Traceback (most recent call last):
+  File "/opt/env/lib/python3.10/site-packages/ray/_private/worker.py", line 931, in get_objects
+    raise value
+ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.
+\tclass_name: with_parameters.<locals>._Inner
+\tpid: 27215
+The actor is dead because its worker process has died.
+""",
+    ),
+    told(
+        "pyro-in-a-notebook",
+        "not_finite",
+        "invalid values",
+        """---------------------------------------------------------------------------
+ValueError                                Traceback (most recent call last)
+Input In [22], in <cell line: 1>()
+----> 1 mod.train()
+
+File /opt/env/lib/python3.9/site-packages/torch/distributions/distribution.py:55, in Distribution.__init__(self, batch_shape)
+     53 if not valid.all():
+---> 55     raise ValueError(
+
+ValueError: Expected parameter loc (Tensor of shape (128, 10)) of distribution Normal(loc: torch.Size([128, 10])) to satisfy the constraint Real(), but found invalid values:
+tensor([[nan, nan, nan],
+        [nan, nan, nan]], device='cuda:0')
+""",
+    ),
+    told(
+        "raylet",
+        "killed",
+        "worker died or was killed",
+        """(pid=40210)   File "<frozen importlib._bootstrap>", line 1007 in _find_and_load
+(raylet) A worker died or was killed while executing a task by an unexpected system error. To troubleshoot the problem, check the logs for the dead worker.
+""",
+    ),
+]
