@@ -424,6 +424,8 @@ export interface UserMessage {
   attachments: Attachment[];
   mentions: Mention[];
   mode: "accept_edits" | "ask" | "bypass" | "plan" | null;
+  cell: string;
+  variables: string[];
 }
 
 export const USERMESSAGE_DEFAULTS: Partial<UserMessage> = {
@@ -431,7 +433,9 @@ export const USERMESSAGE_DEFAULTS: Partial<UserMessage> = {
   "shown": "",
   "attachments": [],
   "mentions": [],
-  "mode": null
+  "mode": null,
+  "cell": "",
+  "variables": []
 };
 
 /**
@@ -770,6 +774,8 @@ export interface PartDelta {
 
 /**
  * What one model call was given and what came of it; secrets are out of it. messages: JSON of the request.
+ *
+ * kept: how many messages are those of the call before (stored once, whole again in a reply); images are named only.
  */
 export interface Provenance {
   id: string;
@@ -781,6 +787,7 @@ export interface Provenance {
   provider: string;
   system: string;
   messages: (Record<string, unknown>)[];
+  kept: number;
   tools: string[];
   rules: string[];
   usage: Usage;
@@ -794,6 +801,7 @@ export const PROVENANCE_DEFAULTS: Partial<Provenance> = {
   "provider": "",
   "system": "",
   "messages": [],
+  "kept": 0,
   "tools": [],
   "rules": [],
   "usage": {
