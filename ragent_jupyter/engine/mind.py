@@ -14,6 +14,7 @@ from ragent_jupyter.adapters.attachments import AttachmentFolder
 from ragent_jupyter.adapters.chat_notebook import notebook_of
 from ragent_jupyter.adapters.keys import LocalKeys
 from ragent_jupyter.adapters.models.endpoints import make_models
+from ragent_jupyter.adapters.shell_runner import LocalShell
 from ragent_jupyter.adapters.workspace import FolderWorkspace, jupyter_folders
 from ragent_jupyter.domain.chat import Mode
 from ragent_jupyter.domain.ids import make_id
@@ -37,14 +38,17 @@ from ragent_jupyter.services.tools.asking import asking_tools
 from ragent_jupyter.services.tools.base import Toolbox
 from ragent_jupyter.services.tools.compare import compare_tools
 from ragent_jupyter.services.tools.diagnosis import diagnosis_tools
+from ragent_jupyter.services.tools.files import file_tools
 from ragent_jupyter.services.tools.launch import launch_tools
 from ragent_jupyter.services.tools.logs import log_tools
 from ragent_jupyter.services.tools.memory import memory_tools
 from ragent_jupyter.services.tools.metrics import metric_tools
+from ragent_jupyter.services.tools.notebooks import notebook_tools
 from ragent_jupyter.services.tools.planning import planning_tools
 from ragent_jupyter.services.tools.plots import plot_tools
 from ragent_jupyter.services.tools.reports import report_tools
 from ragent_jupyter.services.tools.runs import run_tools
+from ragent_jupyter.services.tools.shell import shell_env, shell_tools
 from ragent_jupyter.services.tools.sweeps import sweep_tools
 from ragent_jupyter.services.turn_seat import Kit
 
@@ -62,7 +66,7 @@ class Mind:
         project = engine.project
         self.keys = LocalKeys()
         self.models = ModelsDesk(engine.shell, self.keys, make_models)
-        self.memory = MemoryDesk(engine.shell)
+        self.memory = MemoryDesk(engine.shell, self.redact)
         self.notebooks = engine.notebooks
         self.workspace = FolderWorkspace(project, self.redact, jupyter_folders())
         self.attachments = AttachmentFolder(project / ".ragent" / "attachments", self.redact, quote)
@@ -100,6 +104,7 @@ class Mind:
 
     def _toolbox(self, engine: Engine, project: Path) -> Toolbox:
         box = Toolbox()
+        shell = LocalShell(project, lambda: shell_env(os.environ), self.redact)
         families = [
             run_tools(engine.runs, engine.alerts),
             compare_tools(engine.runs, git_diff.between),
@@ -111,6 +116,9 @@ class Mind:
             alert_tools(engine.alerts),
             plot_tools(engine.runs, engine.metrics),
             report_tools(engine.reports, self.notebooks),
+            file_tools(self.workspace, self.redact),
+            shell_tools(shell, self.workspace, project, self.redact),
+            notebook_tools(self.notebooks, self.redact),
             memory_tools(self.memory),
             asking_tools(),
             planning_tools(engine.shell),
@@ -155,7 +163,7 @@ class Mind:
 
     # --- what the composer offers -------------------------------------------------------------------------------------
     def options(self) -> ChatOptions:
-        model = self.models.model_for("chat").info
+        model = self.models.info_for("chat")
         modes: list[Mode] = ["ask", "accept_edits", "plan"]
         if _bypass_allowed():
             modes.append("bypass")

@@ -36,6 +36,8 @@ from .turn_seat import Prepared, Seat
 
 log = logging.getLogger("ragent.engine")
 
+_FREE = frozenset({"builtin", "scripted"})  # they cost nothing, so no budget ends them
+
 
 class ModelCalls:
     def __init__(self, seat: Seat) -> None:
@@ -46,10 +48,10 @@ class ModelCalls:
         self.seat.record.begin(effect.step)
         began = self.seat.shell.clock.mono()
         try:
-            over = self.seat.kit.models.over_budget()
-            if over:
-                raise ModelFailed("spend_limit", over, "Raise the daily limit in the settings, or wait until tomorrow.")
             model = self.seat.kit.models.model_for(self.seat.role, self.seat.session.model)
+            over = self.seat.kit.models.over_budget()
+            if over and model.info.provider not in _FREE:
+                raise ModelFailed("spend_limit", over, "Raise the daily limit in the settings, or wait until tomorrow.")
             prepared = self.seat.prepare(self.seat.session, self.seat.turn, effect.step)
             request, tokens = await self._request(model, prepared, effect)
             await self.seat.shell.commit(self.seat.status("streaming"))

@@ -49,7 +49,7 @@ class ToldModel:
 
     def __init__(self, *replies: Reply, **info: Any) -> None:
         self.replies = list(replies)
-        self.info = ModelInfo(id="told", provider="scripted", **info)
+        self.info = ModelInfo(id="told", provider="anthropic", **info)
         self.asked: list[ModelRequest] = []
         self.closed = 0
 
