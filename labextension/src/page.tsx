@@ -53,6 +53,13 @@ const door: Door = {
     })
 };
 
+/** The script that draws formulas lies beside this one; it is large, and most visits show none. */
+const mathScript = new URL('pagemath.js', import.meta.url).href;
+const typeset = async (node: HTMLElement): Promise<void> => {
+  const { draw } = (await import(mathScript)) as typeof import('./pagemath');
+  draw(node);
+};
+
 const project = new Project(new Api(door));
 const panel = new PanelModel(memory);
 const desk = new ChatDesk(project);
@@ -92,7 +99,11 @@ void panel.restore().then(() => {
           kernels: async () => [],
           points: () => 600,
           desk,
-          enterSends: () => !thumbs
+          enterSends: () => !thumbs,
+          typeset: node =>
+            typeset(node).catch(error =>
+              console.warn('ragent: formula not drawn', error)
+            )
         }}
       />
     </>
