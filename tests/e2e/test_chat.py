@@ -269,7 +269,14 @@ def test_enter_that_ends_a_composition_does_not_send(page: Page, lab: Lab) -> No
 
 
 def test_code_goes_into_the_notebook_in_front_and_runs(page: Page, lab: Lab, provider: FakeProvider) -> None:
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": "1"}
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "source": "1",
+    }
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     book = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
     (lab.project.folder / "work.ipynb").write_text(json.dumps(book))

@@ -441,6 +441,72 @@ describe('the chat', () => {
     project.release();
   });
 
+  it('folds a row of quiet steps into one line, once something came of it', async () => {
+    const steps = (n: number) =>
+      Array.from({ length: n }, (_, i) =>
+        part(i, 'tool', {
+          call_id: `c${i}`,
+          name: 'read_file',
+          title: `Read file ${i}`,
+          status: 'done'
+        })
+      );
+    const { say, project } = await shown({
+      session: { turn: 'trn_1', status: 'streaming' },
+      turns: [turn(1, { status: 'streaming' })],
+      parts: steps(6)
+    });
+    expect(screen.getByText('Read file 0')).toBeTruthy();
+    await say(told(6, 'part_update', part(6, 'text', { text: 'So it is.' })));
+    expect(screen.queryByText('Read file 0')).toBeNull();
+    const row = screen.getByText('6 steps').closest('details')!;
+    await act(async () => {
+      row.open = true;
+      fireEvent(row, new Event('toggle'));
+    });
+    expect(screen.getByText('Read file 0')).toBeTruthy();
+    project.release();
+  });
+
+  it('shows a plan with the state of each task', async () => {
+    const plan = {
+      id: 'pln',
+      session_id: 'ses_a',
+      title: 'Stabilise',
+      created_at: 1,
+      tasks: [{ title: 'Clip' }]
+    };
+    const { say, project } = await shown(
+      {
+        turns: [turn(1)],
+        parts: [
+          part(0, 'tool', {
+            call_id: 'c',
+            name: 'make_plan',
+            status: 'done',
+            data: { card: 'plan', plan: 'pln' }
+          })
+        ]
+      },
+      played => {
+        played.routes['GET plans'] = () => ({ plans: [plan] });
+      }
+    );
+    await settle();
+    await settle();
+    expect(screen.getByText('(to do)')).toBeTruthy();
+    await say(
+      told(6, 'plan_changed', {
+        ...plan,
+        status: 'executing',
+        tasks: [{ title: 'Clip', status: 'done' }]
+      })
+    );
+    await act(() => new Promise(resolve => setTimeout(resolve, 150)));
+    expect(screen.getByText('(done)')).toBeTruthy();
+    project.release();
+  });
+
   it('puts code into the notebook in front', async () => {
     const inserted: unknown[] = [];
     const { project } = await shown(

@@ -7,8 +7,10 @@
 import {
   APPROVAL_DEFAULTS,
   NOTICEPART_DEFAULTS,
+  PLAN_DEFAULTS,
   PREVIEW_DEFAULTS,
   SESSION_DEFAULTS,
+  TASK_DEFAULTS,
   TEXTPART_DEFAULTS,
   THINKINGPART_DEFAULTS,
   TOOLPART_DEFAULTS,
@@ -19,6 +21,7 @@ import {
   type Envelope,
   type NoticePart,
   type PartDelta,
+  type Plan,
   type Session,
   type SessionReply,
   type TextPart,
@@ -73,6 +76,13 @@ export const wholeTurn = (raw: Partial<Turn>): Turn =>
     message: wholeMessage(raw.message ?? {}),
     usage: wholeUsage(raw.usage)
   }) as Turn;
+
+export const wholePlan = (raw: Partial<Plan>): Plan =>
+  ({
+    ...PLAN_DEFAULTS,
+    ...raw,
+    tasks: (raw.tasks ?? []).map(task => ({ ...TASK_DEFAULTS, ...task }))
+  }) as Plan;
 
 const wholeApproval = (raw: Approval): Approval => ({
   ...APPROVAL_DEFAULTS,

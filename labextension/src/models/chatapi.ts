@@ -2,7 +2,6 @@
 import type { Api } from '../api';
 import {
   ATTACHMENT_DEFAULTS,
-  PLAN_DEFAULTS,
   PROVENANCE_DEFAULTS,
   type AnswerApproval,
   type Attachment,
@@ -26,7 +25,7 @@ import {
   type SuggestReply,
   type ToolPart
 } from '../wire';
-import { wholePart, wholeSession } from './chat';
+import { wholePart, wholePlan, wholeSession } from './chat';
 
 export class ChatApi {
   constructor(private readonly api: Api) {}
@@ -148,6 +147,6 @@ export class ChatApi {
 
   async plans(): Promise<Plan[]> {
     const reply = await this.api.get<PlansReply>('plans');
-    return reply.plans.map(plan => ({ ...PLAN_DEFAULTS, ...plan }));
+    return reply.plans.map(wholePlan);
   }
 }

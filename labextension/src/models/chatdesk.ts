@@ -2,14 +2,13 @@
 import { Signal, type ISignal } from '@lumino/signaling';
 import { ApiError } from '../api';
 import {
-  PLAN_DEFAULTS,
   type ChatOptions,
   type Envelope,
   type ModelsReply,
   type Plan,
   type Session
 } from '../wire';
-import { wholeSession } from './chat';
+import { wholePlan, wholeSession } from './chat';
 import { ChatApi } from './chatapi';
 import { Collection } from './collection';
 import type { Project } from './project';
@@ -114,7 +113,7 @@ export class ChatDesk {
         this.put(wholeSession(data as Partial<Session>));
         break;
       case 'plan_changed':
-        this.plans.put({ ...PLAN_DEFAULTS, ...(data as Plan) });
+        this.plans.put(wholePlan(data as Partial<Plan>));
         break;
     }
   }

@@ -341,6 +341,7 @@ export function Composer(props: {
             id={popId}
             className="rg-hits"
             role="listbox"
+            tabIndex={0}
             aria-label={
               asking.kind === '/'
                 ? trans.__('Commands')
