@@ -125,6 +125,8 @@ class ToolCalls:
                 self.seat.kit.approvals.expect(approval.id)
                 await self.seat.shell.commit([Change("part_update", part), *self.seat.status("waiting", preview.title)])
             if approval.status == "pending":
+                if self.seat.turn.status != "waiting":  # asked before a restart: it still waits, and says so
+                    await self.seat.shell.commit(self.seat.status("waiting", preview.title))
                 began = self.seat.shell.clock.mono()
                 answered = self.seat.kit.approvals.expect(approval.id)
                 try:

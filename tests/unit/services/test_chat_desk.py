@@ -121,6 +121,21 @@ async def approve(desk: Desk, session: str, choice: Any, note: str = "") -> None
     await desk.approvals.answer(session, part.approval.id, AnswerApproval(choice=choice, note=note), "ann", "browser")
 
 
+def test_a_script_may_say_no_and_nothing_else() -> None:
+    async def body() -> None:
+        desk = Desk(ToldModel([call("write", "x")], [Text("Then not.")]))
+        session = await desk.begin()
+        await desk.say(session, "write it")
+        part = await desk.until(lambda: desk.parts(session) and (t := desk.tool(session)).approval and t)
+        for choice in ("once", "session", "always"):
+            with pytest.raises(NotAllowed):
+                await desk.approvals.answer(session, part.approval.id, AnswerApproval(choice=choice), "", "script")
+        await desk.approvals.answer(session, part.approval.id, AnswerApproval(choice="no"), "", "script")
+        assert (await desk.over(session)).status == "done" and desk.hands.done == []
+
+    run(body)
+
+
 def test_a_no_is_told_to_the_model_and_nothing_is_done() -> None:
     async def body() -> None:
         model = ToldModel([call("write", "x")], [Text("Then not.")])
@@ -411,6 +426,9 @@ def test_killed_at_any_moment_a_turn_goes_on_and_does_nothing_twice(moment: str)
         after = desk.killed(model)
         after.chat.begin()
         if moment == "approval":
+            await after.until(lambda: after.turns(session)[0].status == "waiting" and after.chat._runners)
+            for _ in range(20):
+                await asyncio.sleep(0)
             assert after.sessions.get(session).status == "waiting"
             await approve(after, session, "once")
         turn = await after.over(session)
