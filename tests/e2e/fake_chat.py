@@ -17,6 +17,7 @@ from ragent_jupyter.domain.chat import (
     Approval,
     Attachment,
     FormField,
+    Grant,
     Mention,
     NoticePart,
     Part,
@@ -41,6 +42,7 @@ from ragent_jupyter.domain.wire_chat import (
     ChangeQueue,
     ChatOptions,
     CreateSession,
+    GrantsReply,
     ModelsReply,
     PatchSession,
     PlansReply,
@@ -89,6 +91,10 @@ class ChatDoor(Door):
         self.model = BUILTIN if builtin else MODEL
         self.taken: dict[str, SendReply] = {}
         self.decided_by = ""  # somebody who is always first
+
+    def __enter__(self) -> ChatDoor:
+        super().__enter__()
+        return self
 
     # -- what is
     def session(self, id_: str = "ses_a", **more: Any) -> Session:
@@ -268,6 +274,9 @@ class ChatRoutes(Routes):
             case ["models"]:
                 role = RoleModel(role="chat", model=door.model, why="default")
                 self.say(ModelsReply(roles=[role], models=[MODEL, BUILTIN]))
+            case ["grants"]:
+                grants = [Grant(id="grt_a", pattern="run_shell:python -m pytest*", created_at=NOW)]
+                self.say(GrantsReply(grants=grants))
             case ["plans"]:
                 self.say(PlansReply(plans=list(door.plans.values())))
             case _:

@@ -234,7 +234,7 @@ def test_a_second_tab_is_told_that_it_is_busy_and_its_text_is_queued(
 def test_allow_runs_the_command_and_dont_does_not(page: Page, lab: Lab, provider: FakeProvider) -> None:
     there = lab.project.folder / "made.txt"
     for answer in ("Don’t", "Allow once"):
-        provider.reply(calls=[call("launch_run", command="touch made.txt")])
+        provider.reply(calls=[call("run_shell", command="touch made.txt")])
         provider.say(f"after {answer}")
         new_chat(page, lab)
         ask(page, "Make the file.")

@@ -1,4 +1,4 @@
-"""Chats that a real engine shows only by luck: very long ones, all widths, every kind of question; nothing breaks axe."""
+"""Chats that a real engine shows only by luck: very long ones, every kind of question, holes; each passes axe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
 from ragent_jupyter.domain.chat import TextPart

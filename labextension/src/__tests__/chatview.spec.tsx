@@ -308,6 +308,30 @@ describe('the chat', () => {
     project.release();
   });
 
+  it('lists what is allowed without asking, and takes it back', async () => {
+    let grants = [{ id: 'grt', pattern: 'launch_run', created_at: 1 }];
+    const { host, project } = await shown({ turns: [turn(1)] }, played => {
+      played.routes['GET grants'] = () => ({ grants });
+      played.routes['DELETE grants/grt'] = () => {
+        grants = [];
+        return {};
+      };
+    });
+    act(() => host.panel.set({ chats: true }));
+    const fold = screen.getByText('Allowed without asking').closest('details')!;
+    await act(async () => {
+      fold.open = true;
+      fireEvent(fold, new Event('toggle'));
+    });
+    await settle();
+    fireEvent.click(
+      screen.getByRole('button', { name: 'Ask again before launch_run' })
+    );
+    await settle();
+    expect(screen.getByText(/ragent asks before each change/)).toBeTruthy();
+    project.release();
+  });
+
   it('shows who was first', async () => {
     const { project } = await shown(asking(), played => {
       played.routes['POST sessions/ses_a/approvals/apr_1'] = () =>

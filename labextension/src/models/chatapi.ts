@@ -2,6 +2,7 @@
 import type { Api } from '../api';
 import {
   ATTACHMENT_DEFAULTS,
+  GRANT_DEFAULTS,
   PROVENANCE_DEFAULTS,
   type AnswerApproval,
   type Attachment,
@@ -9,6 +10,8 @@ import {
   type ChangeQueue,
   type ChatOptions,
   type CreateSession,
+  type Grant,
+  type GrantsReply,
   type ModelsReply,
   type PatchSession,
   type Plan,
@@ -139,6 +142,15 @@ export class ChatApi {
 
   exported = (id: string, format: 'md' | 'ipynb'): Promise<Blob> =>
     this.api.getBytes(`sessions/${id}/export`, { format });
+
+  async grants(): Promise<Grant[]> {
+    const reply = await this.api.get<GrantsReply>('grants');
+    return reply.grants.map(grant => ({ ...GRANT_DEFAULTS, ...grant }));
+  }
+
+  async revoke(id: string): Promise<void> {
+    await this.api.send('DELETE', `grants/${id}`, {});
+  }
 
   models = (): Promise<ModelsReply> => this.api.get('models');
 

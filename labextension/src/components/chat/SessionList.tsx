@@ -10,7 +10,7 @@ import {
 } from '../../hooks';
 import { Beat } from '../../models/beat';
 import { asApiError } from '../../models/chatdesk';
-import type { Session } from '../../wire';
+import type { Grant, Session } from '../../wire';
 import type { Trans } from '../../words';
 import { Icon, IconButton } from '../Icon';
 import { Notice } from '../Notice';
@@ -125,7 +125,69 @@ export function SessionList(): JSX.Element {
           </p>
         )
       )}
+      <Grants />
     </section>
+  );
+}
+
+/** What was allowed for good, or for a chat: to read, and to take back. */
+function Grants(): JSX.Element {
+  const { desk, trans } = useHost();
+  const sessions = useSessions();
+  const [grants, setGrants] = React.useState<Grant[] | null>(null);
+  const doing = useDoing();
+  const load = () => doing.run(async () => setGrants(await desk.api.grants()));
+  return (
+    <details
+      className="rg-grants"
+      onToggle={event => {
+        if (event.currentTarget.open) {
+          load();
+        }
+      }}
+    >
+      <summary className="rg-dim">{trans.__('Allowed without asking')}</summary>
+      {doing.error && <Notice error={doing.error} onRetry={load} />}
+      {grants?.length === 0 && (
+        <p className="rg-dim">
+          {trans.__('Nothing. ragent asks before each change.')}
+        </p>
+      )}
+      <ul>
+        {grants?.map(grant => {
+          const chat = sessions.find(one => one.id === grant.session_id);
+          return (
+            <li key={grant.id}>
+              <code className="rg-name" title={grant.pattern}>
+                {grant.pattern}
+              </code>
+              <span className="rg-dim rg-name">
+                {grant.session_id
+                  ? trans.__(
+                      'in %1',
+                      chat ? titleOf(chat, trans) : grant.session_id
+                    )
+                  : trans.__('always')}
+              </span>
+              <button
+                type="button"
+                className="rg-button rg-quiet rg-small"
+                disabled={doing.busy}
+                aria-label={trans.__('Ask again before %1', grant.pattern)}
+                onClick={() =>
+                  doing.run(async () => {
+                    await desk.api.revoke(grant.id);
+                    setGrants(await desk.api.grants());
+                  })
+                }
+              >
+                {trans.__('Take back')}
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+    </details>
   );
 }
 
