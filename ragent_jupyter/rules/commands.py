@@ -25,9 +25,9 @@ class Command(Struct, frozen=True):
 def parse(text: str) -> Command | None:
     """The command that a message is, or None where it is a message.
 
-    Only the very first character counts: a path (`/home/me/x.py`), a slash after a space, and `//` are text.
+    Only the very first character counts: a path (`/data/x.py`), a slash after a space, and `//` are text.
 
-    >>> parse("/compare a b"), parse("/home/me/train.py fails"), parse(" /stop")
+    >>> parse("/compare a b"), parse("/data/train.py fails"), parse(" /stop")
     (Command(name='compare', args='a b'), None, None)
     """
     match = _COMMAND.match(text)

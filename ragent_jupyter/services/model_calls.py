@@ -169,8 +169,7 @@ class ModelCalls:
         finally:
             if not task.done():
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
+                await asyncio.wait({task})
 
     async def _account(
         self,

@@ -50,8 +50,12 @@ class Writing:
 class TurnRecord:
     """What the runner of a turn writes. Every method that changes the record commits through the one shell."""
 
-    def __init__(self, shell: Shell, turn: Turn, make_id: Callable[[str], str]) -> None:
+    def __init__(
+        self, shell: Shell, turn: Turn, make_id: Callable[[str], str], redact: Callable[[str], str] = str
+    ) -> None:
+        """redact: blacks out secrets; a model may say one, and then it is not kept."""
         self.shell = shell
+        self.redact = redact
         self.session_id = turn.session_id
         self.turn_id = turn.id
         self.make_id = make_id
@@ -158,9 +162,13 @@ class TurnRecord:
         for writing in self._live.values():
             if writing.length > writing.saved:
                 writing.saved = writing.length
-                changes.append(Change("part_update", writing.now()))
+                changes.append(Change("part_update", self._kept(writing.now())))
         if changes:
             self.commit_soon(changes)
+
+    def _kept(self, part: TextPart | ThinkingPart | ToolPart) -> TextPart | ThinkingPart | ToolPart:
+        """A part as the store may have it. Thinking goes back to the provider with its signature: it stays as it is."""
+        return msgspec.structs.replace(part, text=self.redact(part.text)) if isinstance(part, TextPart) else part
 
     def commit_soon(self, changes: Sequence[Change]) -> None:
         """Commit without being waited for. A refused write shows in the engine's status and in the next commit."""
@@ -179,7 +187,7 @@ class TurnRecord:
         """The message is whole: its parts as changes, for the commit that also counts the step."""
         changes = []
         for writing in self._live.values():
-            part = writing.now()
+            part = self._kept(writing.now())
             if isinstance(part, ToolPart):
                 part = msgspec.structs.replace(part, status="cut") if calls_cut else part
             else:
@@ -191,7 +199,7 @@ class TurnRecord:
     def cut(self) -> list[Change]:
         """The message broke off: what came of it is not the model's word."""
         changes = [
-            Change("part_update", msgspec.structs.replace(writing.now(), status="cut"))
+            Change("part_update", msgspec.structs.replace(self._kept(writing.now()), status="cut"))
             for writing in self._live.values()
         ]
         self._live = {}
@@ -201,7 +209,7 @@ class TurnRecord:
         """A person stopped the message: its text stays, and counts as said; calls that were being written do not."""
         changes = []
         for writing in self._live.values():
-            part = writing.now()
+            part = self._kept(writing.now())
             status = "cut" if isinstance(part, ToolPart) else "done"
             changes.append(Change("part_update", msgspec.structs.replace(part, status=status)))
         self._live = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -86,7 +85,7 @@ class Seat:
         self.prepare = prepare
         self.role = role
         self.session_id, self.turn_id = turn.session_id, turn.id
-        self.record = TurnRecord(kit.shell, turn, kit.make_id)
+        self.record = TurnRecord(kit.shell, turn, kit.make_id, kit.redact)
         self.stopping = asyncio.Event()
         self.wake = asyncio.Event()
 
@@ -125,5 +124,4 @@ class Seat:
             stop.cancel()
             if not task.done():
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
+                await asyncio.wait({task})  # whatever it ends with, nobody waits for its result any more

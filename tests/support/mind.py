@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -30,7 +29,7 @@ from ragent_jupyter.domain.model import (
     Usage,
 )
 from ragent_jupyter.domain.tools import ToolOutcome, ToolSpec
-from ragent_jupyter.domain.wire_chat import CreateSession, SendMessage
+from ragent_jupyter.domain.wire_chat import AnswerApproval, CreateSession, SendMessage
 from ragent_jupyter.services.approvals import Approvals
 from ragent_jupyter.services.chat import ChatDesk
 from ragent_jupyter.services.sessions import SessionsDesk
@@ -264,4 +263,19 @@ def failing(kind: Any, problem: str = "No.", **more: Any) -> ModelFailed:
     return ModelFailed(kind, problem, **more)
 
 
-PROJECT = Path("/nowhere")
+def run(body: Callable[[], Awaitable[Any]]) -> None:
+    """A test's body where an event loop runs, for at most 20 s."""
+    asyncio.run(asyncio.wait_for(body(), 20))  # type: ignore[arg-type]
+
+
+def call(name: str, word: str = "", id: str = "c1") -> ToolUse:
+    return ToolUse(id, name, {"word": word})
+
+
+async def approve(desk: Desk, session: str, choice: Any, note: str = "") -> None:
+    part = await desk.until(
+        lambda: next(
+            (p for p in desk.parts(session) if isinstance(p, ToolPart) and p.status == "waiting" and p.approval), None
+        )
+    )
+    await desk.approvals.answer(session, part.approval.id, AnswerApproval(choice=choice, note=note), "ann", "browser")

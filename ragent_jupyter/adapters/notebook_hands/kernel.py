@@ -135,8 +135,7 @@ class EngineKernels:
         except Exception as error:  # each kernel's launcher fails in its own way
             if client is not None:
                 client.stop_channels()
-            with contextlib.suppress(Exception):
-                await manager.shutdown_kernel(now=True)
+            await _ended(manager)
             shutil.rmtree(folder, ignore_errors=True)
             raise CannotBeDone(
                 f"The kernel {name!r} did not start: {type(error).__name__}: {str(error)[:300]}.",
@@ -264,8 +263,7 @@ class EngineKernels:
             task.cancel()
             await asyncio.wait([task])
         kernel.client.stop_channels()
-        with contextlib.suppress(Exception):  # a kernel that is gone already
-            await kernel.manager.shutdown_kernel(now=True)
+        await _ended(kernel.manager)
         shutil.rmtree(kernel.folder, ignore_errors=True)
 
     async def close(self) -> None:
@@ -319,3 +317,11 @@ async def wait_for(run: Running, stop: asyncio.Event, timeout_s: float) -> str:
         for wait in waits:
             wait.cancel()
     return "over" if run.over.is_set() else "stop" if stop.is_set() else "time"
+
+
+async def _ended(manager: Any) -> None:
+    """End a kernel. One that is gone already fails to end in its launcher's own way, which is no trouble of ours."""
+    try:
+        await manager.shutdown_kernel(now=True)
+    except Exception as error:
+        log.info("a kernel was gone already: %s", error)

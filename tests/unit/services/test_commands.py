@@ -65,7 +65,7 @@ def prompt(commands: Commands, text: str) -> Prompt:
 
 def test_a_message_is_a_message(commands: Commands) -> None:
     assert prompt(commands, "why did /launch fail?") == Prompt(text="why did /launch fail?")
-    assert prompt(commands, "/home/me/x.py fails") == Prompt(text="/home/me/x.py fails")
+    assert prompt(commands, "/data/x.py fails") == Prompt(text="/data/x.py fails")
     assert prompt(commands, "//etc") == Prompt(text="/etc", shown="//etc")
 
 
