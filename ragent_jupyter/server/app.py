@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp, ExtensionAppJinjaMixin
@@ -28,6 +29,12 @@ class RagentApp(ExtensionAppJinjaMixin, ExtensionApp):
     keep_alive_limit_hours = Float(
         24.0,
         help="Live runs stop counting as activity this many hours after the last activity of anybody else. 0: never.",
+    ).tag(config=True)
+
+    allow_bypass = Bool(
+        False,
+        help="Offer the assistant's bypass mode, in which its calls go ahead without being asked for. It holds for the "
+        "engines that this server starts; elsewhere RAGENT_ALLOW_BYPASS=1 says the same.",
     ).tag(config=True)
 
     config_problem = ""  # what is wrong with our own configuration, in words
@@ -64,6 +71,8 @@ class RagentApp(ExtensionAppJinjaMixin, ExtensionApp):
 
     def initialize_settings(self) -> None:
         assert self.serverapp is not None
+        if self.allow_bypass:
+            os.environ["RAGENT_ALLOW_BYPASS"] = "1"  # the engine is a child of this process, and reads it
         self.choice = picker.ProjectChoice(self.serverapp.root_dir, self.project)
         self.link = EngineLink(self.choice.find)
         self.settings["ragent_link"] = self.link

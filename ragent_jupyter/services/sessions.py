@@ -139,7 +139,7 @@ class SessionsDesk:
         if not self.bypass_allowed():
             raise NotAllowed(
                 "Bypass mode is not allowed here.",
-                "An administrator allows it with c.RagentApp.allow_bypass = True (RAGENT_ALLOW_BYPASS=1).",
+                "An administrator allows it with c.RagentApp.allow_bypass = True, or RAGENT_ALLOW_BYPASS=1.",
             )
 
     def read(self, session_id: str, turns: int = 20, before: str = "") -> SessionReply:
