@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -70,15 +70,36 @@ class Talk:
         self.client.post(f"sessions/{session}/approvals/{part.approval.id}", body)
 
 
-@pytest.fixture
-def talk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Talk]:
-    for name in ("OPENAI_API_KEY", "DEEPINFRA_TOKEN", "MODEL_PROVIDER", "MODEL_ID", "RESEARCH_AGENT_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    with FakeProvider(key=KEY) as provider:
-        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.url)
+@contextmanager
+def talking() -> Iterator[Talk]:
+    """A provider on a socket, and a project whose engine knows no other."""
+    others = ("OPENAI_API_KEY", "DEEPINFRA_TOKEN", "MODEL_PROVIDER", "MODEL_ID", "RESEARCH_AGENT_KEY")
+    with FakeProvider(key=KEY) as provider, pytest.MonkeyPatch.context() as patch:
+        for name in others:
+            patch.delenv(name, raising=False)
+        patch.setenv("ANTHROPIC_API_KEY", KEY)
+        patch.setenv("ANTHROPIC_BASE_URL", provider.url)
         with project("process") as p:
             yield Talk(p, provider)
+
+
+@pytest.fixture
+def talk() -> Iterator[Talk]:
+    with talking() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def one_for_many() -> Iterator[Talk]:
+    with talking() as made:
+        yield made
+
+
+@pytest.fixture
+def shared(one_for_many: Talk) -> Talk:
+    """For the tests that leave nothing behind but a chat."""
+    one_for_many.provider.queue.clear()
+    return one_for_many
 
 
 def text_of(held: SessionReply, turn: int = -1) -> str:
@@ -120,7 +141,8 @@ def test_a_question_about_a_run_is_answered_from_its_data(talk: Talk) -> None:
     assert turn.usage.calls == 2 and turn.usage.prompt > 0
 
 
-def test_the_events_of_a_chat_fold_to_what_the_engine_holds_also_from_the_middle(talk: Talk) -> None:
+def test_the_events_of_a_chat_fold_to_what_the_engine_holds_also_from_the_middle(shared: Talk) -> None:
+    talk = shared
     words = " ".join(f"word{n}" for n in range(200))
     talk.provider.say(words, delay=0.005, chunk=7)
     session = talk.begin()
@@ -188,10 +210,12 @@ def test_an_edit_is_made_when_a_person_allows_this_very_edit(talk: Talk) -> None
     assert undone["paths"] == ["train.py"] and (talk.p.folder / "train.py").read_text() == "lr = 3.0\n"
 
 
-def test_three_queued_messages_are_sent_in_order_and_a_second_tab_is_queued(talk: Talk) -> None:
+def test_three_queued_messages_are_sent_in_order_and_a_second_tab_is_queued(shared: Talk) -> None:
     """A23"""
+    talk = shared
     talk.provider.say(" ".join(["slow"] * 60), delay=0.02, chunk=5)
-    talk.provider.default = lambda seen: Reply(text=f"heard {seen.last_text[-5:]}")
+    for _ in range(3):
+        talk.provider.answer(lambda seen: Reply(text=f"heard {seen.last_text[-5:]}"))
     session = talk.begin()
     talk.say(session, "first")
     talk.until(session, lambda h: any("slow" in getattr(p, "text", "") for p in h.parts))
@@ -260,7 +284,8 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", list(FAULTS))
-def test_faults_of_the_provider(talk: Talk, name: str) -> None:
+def test_faults_of_the_provider(shared: Talk, name: str) -> None:
+    talk, before = shared, len(shared.provider.calls)
     fields, outcome = FAULTS[name]
     talk.provider.reply(Reply(**fields)).say("whole")
     session = talk.begin()
@@ -268,7 +293,7 @@ def test_faults_of_the_provider(talk: Talk, name: str) -> None:
     held = talk.over(session, timeout=30)
     turn = held.turns[0]
     if outcome == "waits":
-        assert turn.status == "done" and text_of(held) == "whole" and len(talk.provider.calls) == 2
+        assert turn.status == "done" and text_of(held) == "whole" and len(talk.provider.calls) - before == 2
         assert not [t for t in tools_of(held) if t.status not in ("cut",)]
     elif outcome == "done":
         assert turn.status == "done" and text_of(held).startswith("fine")
@@ -280,7 +305,8 @@ def test_faults_of_the_provider(talk: Talk, name: str) -> None:
         assert held.turns[-1].status == "done" and len(talk.provider.calls[-1].messages) == 1
 
 
-def test_a_call_cut_by_its_length_never_runs_and_bad_json_is_told(talk: Talk) -> None:
+def test_a_call_cut_by_its_length_never_runs_and_bad_json_is_told(shared: Talk) -> None:
+    talk = shared
     talk.provider.reply(Reply(stop="max_tokens", calls=[Call(name="list_runs", input={})]))
     talk.provider.call("list_runs", raw='{"status": ')
     talk.provider.say("I see.")
@@ -371,15 +397,16 @@ def test_no_key_reaches_a_prompt_a_log_the_database_or_a_reply(talk: Talk) -> No
     assert KEY not in json.dumps(talk.client.get("keys"))
 
 
-def test_an_image_reaches_the_model_and_a_page_is_never_served_as_one(talk: Talk) -> None:
+def test_an_image_reaches_the_model_and_a_page_is_never_served_as_one(shared: Talk) -> None:
+    talk = shared
     png = b"\x89PNG\r\n\x1a\n" + bytes(64)
     session = talk.begin()
     sent = upload(talk, f"sessions/{session}/attachments?name=a.png", png)
     page = upload(talk, f"sessions/{session}/attachments?name=b.png", b"<script>alert(1)</script>")
     talk.say(session, "what is this", attachments=[sent["id"], page["id"]])
     talk.over(session)
-    assert '"image/png"' in talk.provider.calls[0].raw.decode()
-    assert "alert(1)" in talk.provider.calls[0].raw.decode()  # a text, whatever its name says
+    assert '"image/png"' in talk.provider.calls[-1].raw.decode()
+    assert "alert(1)" in talk.provider.calls[-1].raw.decode()  # a text, whatever its name says
     status, headers, body = raw(talk, "GET", f"attachments/{page['id']}")
     assert status == 200 and headers["Content-Type"] == "application/octet-stream" and b"alert" in body
     assert "sandbox" in headers["Content-Security-Policy"]
