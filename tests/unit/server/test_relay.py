@@ -65,11 +65,18 @@ async def test_credentials_end_here_and_the_engine_learns_only_who_asks(
     said = json.loads(reply.body)
     assert token not in json.dumps(said) and "_xsrf" not in json.dumps(said)
     names = {name.lower() for name in said["headers"]}
-    assert names <= {"accept", "host", "connection", "x-ragent-user", "content-length"}
+    assert names <= {"accept", "host", "connection", "x-ragent-user", "x-ragent-door", "content-length"}
     assert said["headers"]["X-Ragent-User"] not in ("", "root", "anonymous")
+    assert said["headers"]["X-Ragent-Door"] == "browser"
     assert said["uri"].endswith("?keep=1")
     assert "X-Secret" not in reply.headers and "stolen" not in str(reply.headers)
     assert reply.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(("said", "told"), [("kernel", "kernel"), ("script", "script"), ("engine", "browser")])
+async def test_a_door_says_what_it_is(jp_fetch: Any, project: Path, said: str, told: str):
+    reply = await jp_fetch(*API, "echo", headers={"X-Ragent-Door": said})
+    assert json.loads(reply.body)["headers"]["X-Ragent-Door"] == told
 
 
 async def test_a_refusal_of_the_engine_comes_as_it_is(jp_fetch: Any, project: Path):
