@@ -98,7 +98,7 @@ class Mind:
             attachment=self.attachments.get,
             limits=self._limits,
         )
-        self.judge = JudgeDesk(engine.shell, engine.runs, engine.metrics, self.models, engine.alerts)
+        self.judge = JudgeDesk(engine.shell, engine.runs, engine.metrics, self.models, engine.alerts, self.redact)
         self._judging: asyncio.Task[None] | None = None
         self.sessions.undo = [self._undo_files, self.notebooks.undo]
 

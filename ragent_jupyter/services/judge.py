@@ -11,7 +11,7 @@ import asyncio
 import datetime as dt
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import Struct
@@ -80,8 +80,18 @@ class Judged(Struct, frozen=True, kw_only=True):
 class JudgeDesk:
     """`run()` is its task; `health` says why nothing is judged, "" where something is."""
 
-    def __init__(self, shell: Shell, runs: RunsDesk, metrics: MetricReader, models: Models, alerts: AlertsDesk) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        runs: RunsDesk,
+        metrics: MetricReader,
+        models: Models,
+        alerts: AlertsDesk,
+        redact: Callable[[str], str] = redact,
+    ) -> None:
+        """redact: what knows this project's keys beside what keys look like."""
         self.shell = shell
+        self.redact = redact
         self.runs = runs
         self.metrics = metrics
         self.models = models
@@ -312,10 +322,10 @@ class JudgeDesk:
         end = await asyncio.get_running_loop().run_in_executor(None, tail, folder / "job.log", _TAIL)
         pending = self.shell.pending_alerts(run.id)
         text = rules.question(
-            redact(head), range, since, lines, pending, quote(redact("\n".join(end.splitlines()[-30:])), "job.log")
+            head, range, since, lines, pending, quote("\n".join(self.redact(end).splitlines()[-30:]), "job.log")
         )
         asked = rules.Asked(
-            text=text,
+            text=self.redact(text),  # titles of alerts quote logs, settings are the user's
             steps={curve.name: (curve.x[0], curve.x[-1]) for curve, _ in curves},
             warnings=frozenset(a.id for a in pending if a.severity is Severity.WARNING),
         )

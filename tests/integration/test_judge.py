@@ -21,6 +21,7 @@ from ragent_jupyter.domain.metrics import Row
 from ragent_jupyter.domain.ports import Tx
 from ragent_jupyter.domain.run import Run, RunStatus
 from ragent_jupyter.rules.judge import LONGEST_S, SHORTEST_S
+from ragent_jupyter.rules.redact import redact
 from ragent_jupyter.runfiles.columns import ColumnWriter
 from ragent_jupyter.services.alerts import AlertsDesk
 from ragent_jupyter.services.judge import JudgeDesk
@@ -31,6 +32,7 @@ from tests.support.fake_frames import Call, Reply
 from tests.support.fake_provider import FakeProvider, Seen
 
 RUN = "run_judged01"
+SHAPELESS = "our-own-server-takes-this-0001"  # a key that only whoever holds it can tell
 ROLES = {"roles": {"judge": "anthropic:claude-test"}, "prices": {"claude-test": {"input": 100.0, "output": 1000.0}}}
 
 
@@ -101,7 +103,8 @@ class World:
         alerts = AlertsDesk(self.shell, self.runs)
         env = {"ANTHROPIC_BASE_URL": self.provider.url}
         self.models = ModelsDesk(self.shell, NoKeys(), lambda keys: Endpoints(keys, env))
-        self.judge = JudgeDesk(self.shell, self.runs, ColumnReader(), self.models, alerts)
+        hide = lambda text: redact(text, [SHAPELESS])  # noqa: E731
+        self.judge = JudgeDesk(self.shell, self.runs, ColumnReader(), self.models, alerts, hide)
 
     async def live(self, **prefs: Any) -> None:
         run = Run(
@@ -212,6 +215,22 @@ def test_A11_a_plateau_is_judged_within_30_s_and_the_card_shows_verdict_rows_mod
     assert [c.id for c in alert.choices] == ["ignore", "stop"]
     assert world.partition()[-1] == (10, 13)
     assert world.judge.spent_today() > 0
+
+
+def test_no_key_that_is_held_reaches_the_judge_s_model(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        (tmp_path / ".ragent" / "runs" / RUN / "job.log").write_text(f"connecting with {SHAPELESS}\n")
+        title = f"Traceback: refused {SHAPELESS}"
+        alert = Alert(id="alt_k", run_id=RUN, rule="traceback", severity=Severity.WARNING, title=title, raised_at=1.0)
+        await world.shell.commit([Change("alert_raised", alert)])
+        world.log_rows(5)
+        await world.pass_time(60.0)
+
+    with FakeProvider(default=verdict()) as provider:
+        judged(tmp_path, provider, story)
+    said = provider.calls[0].last_text
+    assert "connecting with [secret]" in said and "Traceback: refused" in said
+    assert not any(SHAPELESS.encode() in seen.raw for seen in provider.seen)
 
 
 def test_a_warning_may_be_lowered_and_a_critical_alert_never(tmp_path: Path) -> None:
