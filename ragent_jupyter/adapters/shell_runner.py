@@ -8,6 +8,7 @@ of reach; such a process is inside the wall that SECURITY.md draws.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -23,6 +24,7 @@ from .shell_output import Output
 from .workspace.tree import Tree
 
 MARK = "RAGENT_SHELL_ID"
+OF_PROJECT = "RAGENT_SHELL_OF"  # whose engine started it: after a crash the next one finds what was left behind
 _SHELL = "/bin/sh"
 _GRACE_S = 0.3  # between TERM and KILL: a stop is through within a second
 _LOOK_S = 0.02
@@ -70,6 +72,18 @@ class LocalShell:
                 raise CannotBeDone(f"{spot.path!r} is no folder.", "Leave cwd out to run in the project's folder.")
             return os.path.join(self._tree.root, *spot.parts)
 
+    def sweep(self) -> list[int]:
+        """End the commands of an engine that was killed: nobody reads them or could stop them. Returns their pids.
+
+        To be called before the first command: only one engine serves a project.
+        """
+        left = proc.environ_scan(OF_PROJECT, self._tree.root)
+        for one in left:
+            if proc.start_time(one.pid) == one.start_time:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(one.pid, signal.SIGKILL)
+        return [one.pid for one in left]
+
     async def run(
         self,
         command: str,
@@ -81,7 +95,7 @@ class LocalShell:
     ) -> ShellResult:
         folder = self.folder(cwd)
         mark = secrets.token_hex(12)
-        env = {**self._env(), **_QUIET, MARK: mark, "PWD": folder}
+        env = {**self._env(), **_QUIET, MARK: mark, OF_PROJECT: self._tree.root, "PWD": folder}
         began = time.monotonic()
         if stop.is_set():
             return ShellResult(output="", exit_code=None, seconds=0.0)

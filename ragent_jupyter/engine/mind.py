@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,8 @@ from ragent_jupyter.services.turn_seat import Kit
 if TYPE_CHECKING:
     from .app import Engine
 
+log = logging.getLogger("ragent.engine")
+
 _STARTERS = ("Analyze my latest run", "Why did training fail?", "Compare model configs")
 
 
@@ -104,7 +107,7 @@ class Mind:
 
     def _toolbox(self, engine: Engine, project: Path) -> Toolbox:
         box = Toolbox()
-        shell = LocalShell(project, lambda: shell_env(os.environ), self.redact)
+        self.commandline = shell = LocalShell(project, lambda: shell_env(os.environ), self.redact)
         families = [
             run_tools(engine.runs, engine.alerts),
             compare_tools(engine.runs, git_diff.between),
@@ -130,6 +133,9 @@ class Mind:
 
     # --- life ---------------------------------------------------------------------------------------------------------
     def begin(self) -> None:
+        left = self.commandline.sweep()
+        if left:
+            log.info("ended %d processes of commands that an engine before this one left behind", len(left))
         self.chat.begin()
         self._judging = asyncio.get_running_loop().create_task(self.judge.run())
 

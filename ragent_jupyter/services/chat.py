@@ -367,10 +367,14 @@ class ChatDesk:
         session = self.sessions.get(turn.session_id)
         quoted: list[tuple[str, str]] = []
         said = turn.message
-        if self.mentions is not None and (said.mentions or said.variables):
+        # What the chat was opened about comes along with every message, as if it had been named in it.
+        about = " ".join(
+            f"@{kind}:{id}" for kind, id in sorted(session.about.items()) if f"@{kind}:{id}" not in said.text
+        )
+        if self.mentions is not None and (said.mentions or said.variables or about):
             try:
                 _, found = await self.mentions.resolve(
-                    said.text, notebook=session.notebook, cell=said.cell, variables=said.variables
+                    f"{said.text}\n\n{about}", notebook=session.notebook, cell=said.cell, variables=said.variables
                 )
                 quoted = [(f"@{one.kind}:{one.id}", self.kit.redact(one.text)) for one in found]
             except RagentError as error:

@@ -347,7 +347,7 @@ def test_the_engine_is_killed_and_the_turn_goes_on_by_itself(talk: Talk, moment:
     elif moment == "mid-approval":
         talk.provider.reply(calls=[edit_of(talk.p)])
     else:
-        talk.provider.call("run_shell", {"command": "echo once >> ran.txt; sleep 300"})
+        talk.provider.call("run_shell", {"command": "echo once >> ran.txt; sleep 303"})
     talk.provider.say("It goes on.")
     session = talk.begin()
     talk.say(session, "go")
@@ -372,6 +372,8 @@ def test_the_engine_is_killed_and_the_turn_goes_on_by_itself(talk: Talk, moment:
     if moment == "mid-command":
         assert (talk.p.folder / "ran.txt").read_text() == "once\n"
         assert tools_of(held)[0].status == "outcome_unknown"
+        # What nobody could read or stop any more was ended.
+        assert not [x for x in psutil.process_iter(["cmdline"]) if x.info["cmdline"] == ["sleep", "303"]]
 
 
 def test_no_key_reaches_a_prompt_a_log_the_database_or_a_reply(talk: Talk) -> None:

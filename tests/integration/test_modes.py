@@ -1,4 +1,4 @@
-"""Plan and bypass, through a real engine: what each lets happen."""
+"""Plan, bypass and a chat about an alert, through a real engine."""
 
 from __future__ import annotations
 
@@ -63,3 +63,35 @@ def test_bypass_is_offered_where_an_administrator_says_so_and_is_never_kept(
     assert text_of(talk.over(session)) == "Made." and (talk.p.folder / "made.txt").exists()
     talk.p.kill_engine()
     assert talk.read(session).session.mode == "ask"
+
+
+DIVERGES = """
+import json, os, time
+with open(os.environ["RAGENT_METRICS_FILE"], "a", buffering=1) as out:
+    for step in range(1, 2000):
+        loss = "NaN" if step >= 50 else 2.0 / step
+        out.write(json.dumps({"step": step, "loss": loss}).replace('"NaN"', "NaN") + "\\n")
+        if step == 50:
+            print("the loss is gone", flush=True)
+        time.sleep(0.01 if step < 60 else 0.5)
+"""
+
+
+def test_a_chat_about_an_alert_has_run_metrics_and_log_and_its_answer_resolves_the_alert(talk: Talk) -> None:
+    """A12"""
+    run = talk.p.run(talk.p.script("train.py", DIVERGES), primary="loss")
+    alert = talk.p.until(lambda: next((a for a in talk.p.alerts() if a.severity.value == "critical"), None))
+    talk.provider.call("answer_alert", {"alert": alert.id, "choice": "stop"}).say("Stopped it.")
+    session = talk.begin(about={"alert": alert.id, "run": run.id})
+    talk.say(session, "What now?")
+    part = talk.waiting(session)
+    told = str(talk.provider.calls[0].body["messages"])
+    assert alert.id in told and run.id in told and "the loss is gone" in told and "step 50" in told
+    assert part.approval is not None and "top" in str(part.approval.shows)
+    assert next(a for a in talk.p.alerts() if a.id == alert.id).status.value == "pending"
+    talk.answer(session, part, "once")
+    assert text_of(talk.over(session)) == "Stopped it."
+    ended = talk.p.wait(run)
+    assert ended.status.value == "stopped" and ended.reason is not None and "NaN" in ended.reason.text
+    answered = next(a for a in talk.p.alerts() if a.id == alert.id)
+    assert answered.status.value == "resolved" and answered.choice == "stop"
