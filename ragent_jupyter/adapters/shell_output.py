@@ -110,6 +110,6 @@ class Output:
         missing = self._seen > _WHOLE + _TAIL
         if len(whole) <= self._most and not missing:
             return whole
-        head, tail = self._most * 2 // 5, self._most - self._most * 2 // 5
+        first, last = self._most * 2 // 5, self._most - self._most * 2 // 5
         said = f"[… of {self._seen:,} bytes the middle is left out …]"
-        return f"{whole[:head]}\n{said}\n{whole[-tail:]}"
+        return f"{whole[:first]}\n{said}\n{whole[-last:]}"
