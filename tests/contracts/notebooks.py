@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
+from ragent_jupyter.adapters.notebook_hands import BothNotebooks, Checkpoints, EngineKernels, FileNotebooks, Tabs
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, RagentError, WrongMoment
 from ragent_jupyter.domain.notebooks import NotebookHands
 from ragent_jupyter.domain.ports_mind import CellEdit, NotebookView
@@ -17,6 +20,37 @@ from ragent_jupyter.domain.ports_mind import CellEdit, NotebookView
 BOOK = "book.ipynb"
 # (kind, source) of the cells that every test begins with.
 CELLS = [("markdown", "# Title"), ("code", "a = 1"), ("code", "print('two')"), ("code", "raise ValueError('three')")]
+
+
+def book(cells: Sequence[tuple[str, str]], minor: int = 5) -> Any:
+    made = nbformat.v4.new_notebook()
+    made.nbformat_minor = minor
+    for number, (kind, source) in enumerate(cells):
+        cell = getattr(nbformat.v4, f"new_{kind}_cell")(source)
+        cell["id"] = f"cell{number}"
+        if minor < 5:
+            del cell["id"]
+        made.cells.append(cell)
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return made
+
+
+def on_files(project: Path, tell: Any = lambda type_, data: None) -> BothNotebooks:
+    return BothNotebooks(FileNotebooks(project), Tabs(project, tell), EngineKernels(), Checkpoints(project))
+
+
+async def so(condition: Any, seconds: float = 10.0) -> None:
+    for _ in range(int(seconds / 0.005)):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("not so in time")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "p").mkdir()
+    yield tmp_path / "p"
 
 
 class Given:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,36 +14,13 @@ import pytest
 
 from ragent_jupyter.adapters.notebook_hands import BothNotebooks, Checkpoints, EngineKernels, FileNotebooks, Tabs
 from ragent_jupyter.domain.errors import CannotBeDone, NotAllowed, NotFound, WrongMoment
-from ragent_jupyter.domain.notebooks import GiveVerdict, OpenNotebook, TabNotebooks
+from ragent_jupyter.domain.notebooks import GiveVerdict
 from ragent_jupyter.domain.ports_mind import CellEdit
-from tests.contracts.notebooks import BOOK, CELLS, Given, Make, NotebooksContract
+from tests.contracts.notebooks import BOOK, CELLS, Given, Make, NotebooksContract, book, on_files, project
 from tests.support.fake_notebooks import FakeNotebooks
 from tests.support.played_tab import PlayedTab
 
-
-def book(cells: Sequence[tuple[str, str]], minor: int = 5) -> Any:
-    made = nbformat.v4.new_notebook()
-    made.nbformat_minor = minor
-    for number, (kind, source) in enumerate(cells):
-        cell = getattr(nbformat.v4, f"new_{kind}_cell")(source)
-        cell["id"] = f"cell{number}"
-        if minor < 5:
-            del cell["id"]
-        made.cells.append(cell)
-    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return made
-
-
-def on_files(project: Path, tell: Any = lambda type_, data: None) -> BothNotebooks:
-    return BothNotebooks(FileNotebooks(project), Tabs(project, tell), EngineKernels(), Checkpoints(project))
-
-
-async def so(condition: Any, seconds: float = 10.0) -> None:
-    for _ in range(int(seconds / 0.005)):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("not so in time")
+__all__ = ["project"]
 
 
 async def typed_into_file(path: Path, files: FileNotebooks, id_: str, source: str) -> None:
@@ -118,10 +94,6 @@ class TestOpenTab(NotebooksContract):
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
-    (tmp_path / "p").mkdir()
-    yield tmp_path / "p"
 
 
 def test_a_file_that_somebody_saves_in_between_is_not_overwritten(
@@ -396,136 +368,3 @@ def test_an_unknown_kernel_is_told_with_those_there_are(project: Path) -> None:
     with pytest.raises(CannotBeDone, match="julia-9") as refusal:
         asyncio.run(on_files(project).run(BOOK, "cell1", stop=asyncio.Event(), said=lambda t: None))
     assert "python3" in refusal.value.remedy
-
-
-# --- tabs ------------------------------------------------------------------------------------------------------------
-def with_tab(project: Path, scene: Any, *more: PlayedTab) -> None:
-    async def whole() -> None:
-        tab = PlayedTab(project / BOOK, [dict(c) for c in book(CELLS).cells])
-        every = [tab, *more]
-        hands = on_files(project, lambda type_, data: [t.hear(type_, data) for t in every])
-        hands.tabs.take_s = 0.3
-        for one in every:
-            one.opens(hands.tabs)
-        await scene(hands, tab)
-
-    asyncio.run(asyncio.wait_for(whole(), 30))
-
-
-EDIT = CellEdit(action="edit", id="cell1", source="a = 2")
-
-
-def test_a_tab_that_does_not_hear_is_an_error_and_nothing_is_done(project: Path) -> None:
-    nbformat.write(book(CELLS), project / BOOK)
-
-    async def scene(hands: BothNotebooks, tab: PlayedTab) -> None:
-        tab.deaf = True
-        with pytest.raises(CannotBeDone, match="did not answer"):
-            await hands.edit(BOOK, [EDIT], checkpoint="trn_1")
-        tab.deaf = False
-        assert tab.did == [] and hands.review(BOOK).cells == []
-        # Nobody has it open now, for all that is known: the file is used.
-        await hands.edit(BOOK, [EDIT], checkpoint="trn_1")
-        assert nbformat.read(project / BOOK, 4).cells[1].source == "a = 2"
-        tab.opens(hands.tabs)
-        assert (await hands.read(BOOK)).open
-
-    with_tab(project, scene)
-
-
-def test_a_tab_that_closes_in_the_middle_is_an_error_that_says_so(project: Path) -> None:
-    async def scene(hands: BothNotebooks, tab: PlayedTab) -> None:
-        tab.mute = True
-        task = asyncio.ensure_future(hands.edit(BOOK, [EDIT], checkpoint="trn_1"))
-        await so(lambda: any(asked.taken.is_set() for asked in hands.tabs._asked.values()))
-        tab.closes()
-        with pytest.raises(CannotBeDone, match="went away while it worked"):
-            await task
-
-    with_tab(project, scene)
-
-
-def test_a_tab_that_takes_and_goes_silent_is_an_error(project: Path) -> None:
-    async def scene(hands: BothNotebooks, tab: PlayedTab) -> None:
-        tab.mute = True
-        hands.tabs.work_s = 0.2
-        with pytest.raises(CannotBeDone, match="went away"):
-            await hands.edit(BOOK, [EDIT], checkpoint="trn_1")
-
-    with_tab(project, scene)
-
-
-def test_one_tab_alone_serves_and_the_dirty_one_before_the_clean(project: Path) -> None:
-    clean = PlayedTab(project / BOOK, [dict(c) for c in book(CELLS).cells], "tab_clean")
-    clean.dirty = False
-
-    async def scene(hands: BothNotebooks, tab: PlayedTab) -> None:
-        await hands.edit(BOOK, [EDIT], checkpoint="trn_1")
-        assert (tab.did, clean.did) == (["apply"], [])
-        request = {"id": "none", "tab": clean.name}
-        clean.hear("notebook_request", request)  # an old request does nothing
-        assert clean.did == []
-
-    with_tab(project, scene, clean)
-
-
-def test_a_request_is_taken_once_and_only_by_its_tab(project: Path) -> None:
-    async def scene(hands: BothNotebooks, tab: PlayedTab) -> None:
-        heard: list[dict[str, Any]] = []
-        tab.hear = lambda type_, data: heard.append(data)  # type: ignore[method-assign]
-        task = asyncio.ensure_future(hands.read(BOOK))
-        await so(lambda: heard)
-        with pytest.raises(WrongMoment):
-            hands.tabs.take(heard[0]["id"], "another")
-        assert hands.tabs.take(heard[0]["id"], tab.name).action == "read"
-        with pytest.raises(WrongMoment):
-            hands.tabs.take(heard[0]["id"], tab.name)
-        tab.closes()
-        with pytest.raises(CannotBeDone):
-            await task
-        with pytest.raises(NotFound):
-            hands.tabs.take(heard[0]["id"], tab.name)
-
-    with_tab(project, scene)
-
-
-def test_a_tab_says_only_what_is_in_the_project(project: Path) -> None:
-    tabs = Tabs(project, lambda type_, data: None)
-    (project.parent / "elsewhere").mkdir()
-    (project.parent / "via").symlink_to(project)
-    paths = [
-        str(project.parent / "elsewhere" / "a.ipynb"),
-        "relative.ipynb",
-        str(project / ".." / "b.ipynb"),
-        str(project.parent / "via" / "sub" / "c.ipynb"),
-    ]
-    tabs.announce(TabNotebooks(tab="t", notebooks=[OpenNotebook(path=p) for p in paths]))
-    assert list(tabs.open()) == [str(project / "sub" / "c.ipynb")]
-
-
-def test_a_tab_that_is_not_heard_of_for_long_has_nothing_open(project: Path) -> None:
-    now = 0.0
-    tabs = Tabs(project, lambda type_, data: None, clock=lambda: now)
-    tabs.announce(TabNotebooks(tab="t", notebooks=[OpenNotebook(path=str(project / BOOK))]))
-    now = 149.0
-    assert tabs.tab_of(project / BOOK) is not None
-    now = 151.0
-    assert tabs.tab_of(project / BOOK) is None
-
-
-def test_a_stopped_wait_tells_the_tab_to_stop(project: Path) -> None:
-    async def scene(hands: BothNotebooks, tab: PlayedTab) -> None:
-        tab.cells[2]["source"] = "print('begun')\nsleep(30)"
-        heard = asyncio.Event()
-        task = asyncio.ensure_future(
-            hands.run(BOOK, "cell2", stop=asyncio.Event(), said=lambda t: heard.set(), timeout_s=60)
-        )
-        await heard.wait()
-        began = time.monotonic()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await so(lambda: not tab._until)
-        assert time.monotonic() - began < 1
-
-    with_tab(project, scene)
