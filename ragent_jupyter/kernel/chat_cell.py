@@ -283,8 +283,6 @@ def _display(bundle: dict[str, Any], **more: Any) -> Any:
 def keep(shell: InteractiveShell, value: ChatValue, name: str | None) -> ChatValue:
     """The value where it can be reached: under its name, and its code in the next cell if that was asked for."""
     if name:
-        if not name.isidentifier():
-            raise BadInput(f"{name!r} is no name of a variable.", "Use -o answer.")
         shell.user_ns[name] = value
     if value.format == "code" and value.status == "done" and value.code:
         shell.set_next_input(value.code, replace=False)

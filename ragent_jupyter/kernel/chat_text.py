@@ -11,7 +11,13 @@ from ragent_jupyter.domain.errors import BadInput
 MOST_VALUE = 4_000  # characters of one value
 MOST_TEXT = 100_000
 
-_FIELD = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_]\w*)(?P<path>(?:\.[A-Za-z]\w*|\[[^\[\]{}\n]{1,100}\])*)\}")
+_READ = 100_000  # characters of a value that are looked through for secrets before it is cut
+_NAME = r"[A-Za-z_]\w*"
+_PATH = r"(?:\.[A-Za-z]\w*|\[[^\[\]{}\n]{1,100}\])*"
+# Doubled braces count around a name alone: those of JSON and of code stand as they are.
+_FIELD = re.compile(
+    rf"\{{\{{(?P<kept>{_NAME}{_PATH})\}}\}}|(?P<open>\{{\{{)?\{{(?P<name>{_NAME})(?P<path>{_PATH})\}}(?(open)\}}\}})"
+)
 _STEP = re.compile(r"\.(?P<attr>[A-Za-z]\w*)|\[(?P<key>[^\[\]]+)\]")
 _FENCE = re.compile(r"^ {0,3}(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)$")
 # In code as well: `![` is a picture for whoever reads the text otherwise than we did, and a picture from elsewhere
@@ -27,27 +33,33 @@ _APART = "\u200b"  # a space without width: the text looks the same and is no pi
 
 
 def interpolate(text: str, names: Mapping[str, Any], show: Callable[[Any], str]) -> str:
-    """`{name}`, `{name.attribute}`, `{name[0]}`, `{name[key]}` filled in; `{{` and `}}` are braces.
+    """`{name}`, `{name.attribute}`, `{name[0]}`, `{name[key]}` filled in; `{{name}}` is `{name}` as it stands.
 
     Nothing is called and no expression evaluated; what is in braces and no such name (a dict, LaTeX) stays as it is.
     names: the notebook's variables.  show: a value as text. Raises BadInput for a name that is not there.
 
-    >>> interpolate("lr={a.real} {b[k]} {{x}} {1: 2}", {"a": 3, "b": {"k": "v"}}, str)
-    'lr=3 v {x} {1: 2}'
+    >>> interpolate("lr={a.real} {b[k]} {{x}} {1: {2: {}}}", {"a": 3, "b": {"k": "v"}}, str)
+    'lr=3 v {x} {1: {2: {}}}'
     """
 
     def fill(match: re.Match[str]) -> str:
-        if match["name"] is None:
-            return match[0][0]
+        if match["kept"] is not None:
+            return f"{{{match['kept']}}}"
+        field = f"{{{match['name']}{match['path']}}}"
         if match["name"] not in names:
             raise BadInput(
-                f"There is no variable {match['name']!r} for {match[0]}.",
-                f"Set it first, or write {{{match[0]}}} to send the braces as they are.",
+                f"There is no variable {match['name']!r} for {field}.",
+                f"Set it first, or write {{{field}}} to send the braces as they are.",
             )
         value = names[match["name"]]
         for step in _STEP.finditer(match["path"]):
-            value = _get(value, step, match[0])
-        return show(value)
+            value = _get(value, step, field)
+        try:
+            said = show(value)
+        except Exception as error:
+            # Whatever a user's own __repr__ raises.
+            raise BadInput(f"{field} cannot be shown: {type(error).__name__}: {error}.", "Fill in str(…).") from error
+        return f"{{{said}}}" if match["open"] else said
 
     return _FIELD.sub(fill, text)
 
@@ -65,8 +77,8 @@ def _get(value: Any, step: re.Match[str], whole: str) -> Any:
         raise BadInput(f"{whole} could not be read: {type(error).__name__}: {error}.", "Look at its value.") from error
 
 
-def shown(value: Any) -> str:
-    """A value as a model reads it: short, never a whole frame.
+def shown(value: Any, hide: Callable[[str], str] = str) -> str:
+    """A value as a model reads it: short, never a whole frame. hide: what takes secrets out, before the text is cut.
 
     >>> shown("text"), shown([1, 2])
     ('text', '[1, 2]')
@@ -78,7 +90,8 @@ def shown(value: Any) -> str:
         text = f"{type(value).__name__}, {size}\n{value.head(10)}"
     else:
         text = repr(value)
-    return text if len(text) <= MOST_VALUE else f"{text[:MOST_VALUE]}\n[cut: {len(text):,} characters in all]"
+    said = hide(text[:_READ])
+    return said if len(text) <= MOST_VALUE else f"{said[:MOST_VALUE]}\n[cut: {len(text):,} characters in all]"
 
 
 def code_of(text: str) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ragent_jupyter.domain.errors import BadInput, NotFound, RagentError
-from ragent_jupyter.rules.redact import redact
+
+from .hide import head, tail
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -77,7 +78,7 @@ class Failures:
 
 def failure(number: int, error: BaseException, source: str) -> Failure:
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return Failure(number, redact(trace[-_MOST_TRACE:]), redact(source[:_MOST_SOURCE]))
+    return Failure(number, tail(trace, _MOST_TRACE), head(source, _MOST_SOURCE))
 
 
 def question(found: Failure, more: str = "") -> str:

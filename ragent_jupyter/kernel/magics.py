@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import keyword
 import os
 import shlex
 import sys
@@ -15,9 +16,9 @@ from ragent_jupyter.client import Client
 from ragent_jupyter.domain.errors import BadInput, RagentError
 from ragent_jupyter.domain.run import RunKind
 from ragent_jupyter.domain.wire import CreateRun
-from ragent_jupyter.rules.redact import redact
 
 from . import surface, words
+from .hide import hidden
 from .views import (
     AlertsView,
     AlertView,
@@ -129,7 +130,7 @@ class RagentMagics(Magics):
         from .chat_text import interpolate, shown
 
         names = {**self.ip.user_ns, "Err": self.failures}
-        filled = redact(interpolate(f"{head}\n{text}".strip(), names, shown))
+        filled = hidden(interpolate(f"{head}\n{text}".strip(), names, lambda v: shown(v, hidden)))
         value = ask(self.ip, filled, **_chat_fields(options))
         return keep(self.ip, value, options.get("o"))
 
@@ -138,7 +139,7 @@ class RagentMagics(Magics):
         from .fix import question
 
         options, wish = _leading_options(rest, _CHAT_OPTIONS)
-        value = ask(self.ip, question(self.failures.last(), redact(wish)), **_chat_fields(options))
+        value = ask(self.ip, question(self.failures.last(), hidden(wish)), **_chat_fields(options))
         return keep(self.ip, value, options.get("o"))
 
     def _memory(self, rest: str) -> Any:
@@ -265,6 +266,9 @@ def _chat_fields(options: dict[str, Any]) -> dict[str, Any]:
     mode = options.get("mode")
     if mode not in (None, "ask", "accept_edits", "plan"):
         raise BadInput(f"--mode cannot be {mode!r}.", "One of: ask, accept_edits, plan.")
+    name = options.get("o")  # now, not when the answer is there and paid for
+    if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
+        raise BadInput(f"{name!r} is no name of a variable.", "Use -o answer.")
     return {"format": options.get("f", "markdown"), "session": options.get("session"), "mode": mode}
 
 

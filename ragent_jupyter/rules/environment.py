@@ -48,3 +48,12 @@ def shown_env(env: Mapping[str, str]) -> dict[str, str]:
         k: (f"•••{v[-4:]}" if _SECRET_LOOK.search(k) and len(v) > 8 else "•••" if _SECRET_LOOK.search(k) else v)
         for k, v in env.items()
     }
+
+
+def secrets_of(env: Mapping[str, str]) -> list[str]:
+    """Values that stand in an environment under a secret's name; a path to where a secret lies is none.
+
+    >>> secrets_of({"LAB_TOKEN": "correct-horse", "HF_TOKEN_PATH": "/h/.cache/token", "TOKENIZERS": "1", "LR": "0.1"})
+    ['correct-horse']
+    """
+    return [v for k, v in env.items() if _SECRET_LOOK.search(k) and len(v) >= 8 and not v.startswith(("/", "~", "."))]

@@ -17,7 +17,7 @@ from IPython.utils.capture import capture_output
 from ragent_jupyter.domain.errors import BadInput, NotFound, RagentError
 from ragent_jupyter.kernel import chat_cell
 from ragent_jupyter.kernel.chat_cell import ChatValue, Picture, notebook_path
-from ragent_jupyter.kernel.fix import Failures, question
+from ragent_jupyter.kernel.fix import Failures, failure, question
 from tests.support.fake_chat import FakeChat, approval, ends, part, piece, text, tool
 from tests.support.fake_engine import FakeEngine
 
@@ -115,7 +115,7 @@ def test_json_and_text(shell: InteractiveShell, engine: FakeEngine, seen: Any) -
     assert cell(shell, "x", "-f text")._repr_mimebundle_() == {"text/plain": "# plain"}
 
 
-@pytest.mark.parametrize("line", ["-f pdf", "--mode bypass", "--nope", "-f"])
+@pytest.mark.parametrize("line", ["-f pdf", "--mode bypass", "--nope", "-f", "-o 1st", "-o class"])
 def test_a_line_that_cannot_be_read_sends_nothing(shell: InteractiveShell, engine: FakeEngine, line: str) -> None:
     chat = FakeChat(engine)
     with pytest.raises(BadInput):
@@ -262,6 +262,15 @@ def test_fix_sends_the_cell_and_its_traceback(shell: InteractiveShell, engine: F
     assert value.code == "x = 1"
     cell(shell, "Explain {Err[-1]}")
     assert "NameError" in chat.sent[1]["text"]
+
+
+@pytest.mark.parametrize("behind", range(11_950, 12_050, 7))
+def test_no_part_of_a_secret_is_left_by_the_cut(monkeypatch: pytest.MonkeyPatch, behind: int) -> None:
+    monkeypatch.setenv("OUR_LAB_TOKEN", "correct-horse-battery-staple")
+    said = failure(1, ValueError("x" * 9_000 + "correct-horse-battery-staple" + "y" * behind), "pass")
+    assert "battery" not in said.trace and "staple" not in said.trace and len(said.trace) <= 12_000
+    source = "#" * (behind - 20) + "correct-horse-battery-staple" + "#" * 9_000
+    assert "correct" not in failure(1, ValueError("x"), source).source
 
 
 def test_err_knows_which_cells_failed(shell: InteractiveShell) -> None:

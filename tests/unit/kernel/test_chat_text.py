@@ -21,6 +21,14 @@ class Thing:
     def broken(self) -> int:
         raise ZeroDivisionError("no")
 
+    @property
+    def wordless(self) -> Any:
+        class Wordless:
+            def __repr__(self) -> str:
+                raise ValueError("no words")
+
+        return Wordless()
+
     def called(self) -> int:
         raise AssertionError("nothing is called")
 
@@ -36,6 +44,7 @@ NAMES: dict[str, Any] = {"x": 1, "t": Thing(), "In": ["", "a = 1"], "Out": {1: "
         ("{In[1]} {In[-1]} {Out[1]}", "a = 1 a = 1 one"),
         ("{{x}} {{{x}}}", "{x} {1}"),
         ("{s}", "{x}"),
+        ('{"a": {"b": [{"c": {}}]}} f"{{1}}" {{}} {{"x": {x}}}', '{"a": {"b": [{"c": {}}]}} f"{{1}}" {{}} {{"x": 1}}'),
         ('{"a": 1} {x + 1} {x()} {x!r} {1} {} { x } {x:d}', '{"a": 1} {x + 1} {x()} {x!r} {1} {} { x } {x:d}'),
         (r"\frac{1}{2}", r"\frac{1}{2}"),
         ("{__import__('os')} {t.__class__}", "{__import__('os')} {t.__class__}"),
@@ -45,10 +54,12 @@ def test_only_names_attributes_and_items_are_filled_in(text: str, filled: str) -
     assert interpolate(text, NAMES, str) == filled
 
 
-@pytest.mark.parametrize("text", ["{nope}", "{t.nope}", "{t.inner[nope]}", "{In[9]}", "{t.broken}", "{x[0]}"])
+@pytest.mark.parametrize(
+    "text", ["{nope}", "{t.nope}", "{t.inner[nope]}", "{In[9]}", "{t.broken}", "{t.wordless}", "{x[0]}"]
+)
 def test_what_is_not_there_is_an_error_with_a_way_out(text: str) -> None:
     with pytest.raises(BadInput) as error:
-        interpolate(text, NAMES, str)
+        interpolate(text, NAMES, shown)
     assert error.value.remedy
 
 
@@ -62,6 +73,11 @@ def test_values_are_short() -> None:
     said = shown(frame)
     assert said.startswith("DataFrame, 10000 x 1\n") and len(said.splitlines()) == 12
     assert len(shown("x" * 50_000)) < MOST_VALUE + 100
+
+
+def test_a_value_is_cut_after_its_secrets_are_gone() -> None:
+    said = shown("x" * (MOST_VALUE - 10) + "correct-horse-battery" * 2, lambda text: text.replace("correct-horse", "*"))
+    assert "correct" not in said
 
 
 @pytest.mark.parametrize(
