@@ -183,7 +183,7 @@ class ChatDesk:
         if again is not None:
             return again
         session = self.sessions.get(session_id)
-        if session.turn or (session.queue and session_id not in self._held):
+        if session.turn or (session.queue and session_id in self._tasks):
             if len(session.queue) >= MAX_QUEUE:
                 raise CannotBeDone(f"{MAX_QUEUE} messages wait already.", "Remove some, or stop the turn.")
             session = msgspec.structs.replace(
@@ -192,7 +192,7 @@ class ChatDesk:
             await self.shell.commit([Change("session_changed", session)])
             return SendReply(session=session, queued=id)
         if session.queue:
-            # After a stop the queue waited for a word of the person: here it is, and it comes last.
+            # After a stop, a failure or a restart the queue waited for a word of the person: here it is, and comes last.
             self._held.discard(session_id)
             session = msgspec.structs.replace(session, queue=[*session.queue, message])
             await self.shell.commit([Change("session_changed", session)])
