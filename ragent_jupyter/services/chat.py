@@ -105,15 +105,27 @@ class ChatDesk:
     def begin(self) -> None:
         """Go on with every turn that a crash or a restart interrupted."""
         for session in list(self.shell.sessions.values()):
-            if session.mode == "bypass":
-                # Never kept: whoever wants it says so again.
-                self._soon([Change("session_changed", msgspec.structs.replace(session, mode="ask"))])
-            if not session.turn:
-                continue
-            self.shell.open_session(session.id)
-            turn = self.shell.turns[session.id].get(session.turn)
+            turn = None
+            if session.turn:
+                self.shell.open_session(session.id)
+                turn = self.shell.turns[session.id].get(session.turn)
+            turn = self._no_bypass(session, turn)
             if turn is not None and turn.status not in TURN_OVER:
                 self._run(turn)
+
+    def _no_bypass(self, session: Session, turn: Turn | None) -> Turn | None:
+        """Bypass is never kept, by the chat, its turn or what waits in it: whoever wants it says so again."""
+        changes = []
+        if session.mode == "bypass" or any(message.mode == "bypass" for message in session.queue):
+            queue = [msgspec.structs.replace(m, mode="ask") if m.mode == "bypass" else m for m in session.queue]
+            mode = "ask" if session.mode == "bypass" else session.mode
+            changes.append(Change("session_changed", msgspec.structs.replace(session, mode=mode, queue=queue)))
+        if turn is not None and turn.mode == "bypass":
+            turn = msgspec.structs.replace(turn, mode="ask")
+            changes.append(Change("turn_changed", turn))
+        if changes:
+            self._soon(changes)
+        return turn
 
     async def end(self) -> None:
         """The engine ends: turns stay as they are, to be gone on with."""

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from ragent_jupyter.domain.model import Text
-from tests.support.mind import Desk, ToldModel, run
+from tests.support.mind import Desk, ToldModel, approve, call, run
 
 
 @pytest.fixture(autouse=True)
@@ -31,5 +31,24 @@ def test_a_queue_that_was_held_when_the_engine_ended_goes_on_with_the_next_word_
         await after.over(session)
         assert [turn.message.text for turn in after.turns(session)] == ["one", "two", "three"]
         assert not after.sessions.get(session).queue
+
+    run(body)
+
+
+def test_bypass_is_not_kept_for_a_turn_under_way_nor_for_a_message_that_waits() -> None:
+    async def body() -> None:
+        desk = Desk(ToldModel([Text("slow"), asyncio.Event()]))
+        desk.sessions.bypass_allowed = lambda: True
+        session = await desk.begin()
+        await desk.say(session, "one", mode="bypass")
+        await desk.say(session, "two", mode="bypass")
+        await desk.until(lambda: desk.chat._live(session))
+        after = desk.killed(ToldModel([call("write", "x")], [Text("a")], [call("write", "y")], [Text("b")]))
+        after.chat.begin()
+        await approve(after, session, "no")
+        await after.until(lambda: len(after.turns(session)) == 2)
+        await approve(after, session, "no")
+        await after.over(session)
+        assert [turn.mode for turn in after.turns(session)] == ["ask", "ask"] and not after.hands.done
 
     run(body)
