@@ -76,6 +76,7 @@ _PREFS: dict[str, type] = {
     "turn_cost_usd": float,
     "budget_day_usd": float,
     "judge_budget_usd_day": float,
+    "judge": bool,
 }
 
 
@@ -268,9 +269,11 @@ class Engine:
         changes = []
         for name, value in wanted.items():
             type_ = _PREFS.get(name)
-            # True is an int to Python, and no number of runs.
-            if type_ and value is not None and (not isinstance(value, type_) or isinstance(value, bool)):
-                raise BadInput(f"{name} is not of type {type_.__name__}.", "Send it so, or null to reset it.")
+            # True is an int to Python, and no number of runs; 5 is as good a sum of money as 5.0.
+            fits = (int, float) if type_ is float else type_
+            odd = isinstance(value, bool) and fits is not bool
+            if fits and value is not None and (odd or not isinstance(value, fits)):
+                raise BadInput(f"{name} is not of type {_PREFS[name].__name__}.", "Send it so, or null to reset it.")
             if name == "parallel" and value is not None and value < 1:
                 raise BadInput(f"parallel is {value}.", "Give 1 or more, or null for one run a core.")
             if len(msgspec.json.encode(value)) > 65536:

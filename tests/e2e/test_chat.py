@@ -35,7 +35,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, provider: FakeProvider) -> Ite
     try:
         with project("process") as made:
             (made.folder / "train.py").write_text(TRAIN)
-            made.client.put("prefs", {"executor": "process"})
+            made.client.put("prefs", {"executor": "process", "judge": False})  # it asks the provider too
             process, url = start_lab(made.folder, tmp_path_factory.mktemp("home"))
             try:
                 yield Lab(url, made)

@@ -80,6 +80,7 @@ def talking() -> Iterator[Talk]:
         patch.setenv("ANTHROPIC_API_KEY", KEY)
         patch.setenv("ANTHROPIC_BASE_URL", provider.url)
         with project("process") as p:
+            p.client.put("prefs", {"judge": False})  # it would ask the provider too, half a minute after a run
             yield Talk(p, provider)
 
 
