@@ -59,7 +59,7 @@ class Context:
         name = one_line(run.alias or run.name, 60)
         line = f"- {run.id} “{name}” {run.status.value}"
         if run.reason:
-            line += f" ({one_line(str(run.reason), 80)})"
+            line += f" ({one_line(run.reason.text, 80)})"
         summary = known.summary.get(run.primary or "")
         if run.primary and summary is not None:
             best = summary.min if run.mode == "min" else summary.max
