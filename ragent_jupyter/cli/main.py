@@ -166,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--test", nargs="?", const="", default=None, metavar="MODEL", help="try it, and say what it can")
     add = verb("usage", "models:usage", "tokens and money, by day, role and model")
     add("--days", type=int, default=30, metavar="N", help="of the last N days (default 30)")
+    add("--limit", default=None, metavar="USD", help="no paid call beyond so many US dollars a day; none: no limit")
     add = verb("gateway", "gateway:gateway", "keys stay here, programs get tokens",
                about="The engine of this project has a gateway; with --data it is one that stands alone.")  # fmt: skip
     add("action", choices=("serve", "token", "usage"), metavar="ACTION", help="serve one alone | a token | the table")

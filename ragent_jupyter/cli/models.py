@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ragent_jupyter.domain.errors import BadInput
 from ragent_jupyter.domain.model import ROLES, ModelInfo, Usage
 from ragent_jupyter.domain.wire_chat import Probe
@@ -23,7 +25,7 @@ def models(context: Context) -> int:
     out.document(reply)
     if out.json:
         return DONE
-    rows = [[one.role, _id(one.model), one.model.title, one.why] for one in reply.roles]
+    rows = [[one.role, _id(one.model), one.model.title if one.model.id else "", one.why] for one in reply.roles]
     out.table(["ROLE", "MODEL", "", ""], [[harmless(cell) for cell in row] for row in rows])
     if all(one.why == "no key" for one in reply.roles):
         out.say("\nNo key is set: `ragent keys set ANTHROPIC_API_KEY`. Until then the built-in assistant answers.")
@@ -46,6 +48,8 @@ def _roles(items: list[str]) -> dict[str, str | None]:
 
 
 def _id(model: ModelInfo) -> str:
+    if not model.id:
+        return "none"
     return model.id if model.id.startswith(model.provider + ":") else f"{model.provider}:{model.id}"
 
 
@@ -77,6 +81,9 @@ def usage(context: Context) -> int:
     args, out = context.args, context.out
     if not 1 <= args.days <= 3650:
         raise BadInput(f"--days {args.days} is no number of days.", "Give 1 to 3650.")
+    if args.limit is not None:
+        limited = {"budget_day_usd": _dollars(args.limit)}
+        context.client(create=True).put("prefs", limited)
     reply = context.client().usage(args.days)
     out.document(reply)
     if out.json:
@@ -91,6 +98,19 @@ def usage(context: Context) -> int:
         ]  # fmt: skip
         out.table(["DAY", "ROLE", "MODEL", "CALLS", "TOKENS IN", "OUT", "COST"], rows, right=(3, 4, 5, 6))
     return DONE
+
+
+def _dollars(text: str) -> float | None:
+    """US dollars a day; None for no limit. Raises BadInput."""
+    if text == "none":
+        return None
+    try:
+        limit = float(text.removeprefix("$"))
+    except ValueError:
+        limit = math.nan
+    if not 0 <= limit < math.inf:
+        raise BadInput(f"--limit {text!r} is no sum of money.", "Give US dollars a day, or none.")
+    return limit
 
 
 def cost(usage: Usage) -> str:

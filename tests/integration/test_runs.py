@@ -327,6 +327,10 @@ def test_preferences_are_of_their_kind_and_null_removes_them(one: Project) -> No
             one.client.put("prefs", {"parallel": wrong})
     one.client.put("prefs", {"parallel": 3, "theme": "dark"})
     assert one.client.put("prefs", {"parallel": None})["prefs"] == {"theme": "dark"}
+    assert one.client.put("prefs", {"budget_day_usd": 5})["prefs"]["budget_day_usd"] == 5
+    with pytest.raises(BadInput, match="float"):
+        one.client.put("prefs", {"budget_day_usd": "5"})
+    one.client.put("prefs", {"budget_day_usd": None})
     one.kill_engine()
     assert one.client.get("prefs")["prefs"] == {"theme": "dark"}
 

@@ -158,3 +158,13 @@ def test_usage(engine: FakeEngine, ragent: Ragent) -> None:
     assert "today $0.012 of at most $5.00, this month cost unknown" in out and "1,500" in out
     assert engine.asked[-1][2] == {"days": "7"}
     assert ragent("usage", "--days", "0").code == 2
+
+
+def test_a_daily_limit_is_set_and_taken_away(engine: FakeEngine, ragent: Ragent) -> None:
+    engine.on["GET", "usage"] = lambda q, b: {"lines": [], "today": {}, "month": {}, "limit_day": 5.0}
+    engine.on["PUT", "prefs"] = lambda q, b: {"prefs": b}
+    assert "of at most $5.00" in ragent("usage", "--limit", "5").out
+    ragent("usage", "--limit", "none")
+    assert engine.bodies("PUT", "prefs") == [{"budget_day_usd": 5.0}, {"budget_day_usd": None}]
+    for wrong in ("much", "-1", "nan", "inf"):
+        assert ragent("usage", f"--limit={wrong}").code == 2
