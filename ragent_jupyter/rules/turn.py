@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from ragent_jupyter.domain.model import FOR_A_PERSON, RETRIED, FailureKind, StopReason, ToolUse, Usage
+from ragent_jupyter.domain.model import FOR_A_PERSON, RETRIED, FailureKind, StopReason, Usage
 
 QUIET_S = 60.0  # without a byte of the provider: say so
 STALLED_S = 120.0  # end the try
@@ -371,10 +371,3 @@ def resume(
     if any(call.ends_turn for call in calls):
         return _over(state), [Finish(status="done")]
     return _call(state, at)
-
-
-def calls_of(blocks: list[ToolUse], bad: dict[str, str]) -> tuple[Call, ...]:
-    """The calls of a message, each id once. bad: call id → JSON that was none."""
-    return tuple(
-        Call(id=block.id, name=block.name, input=block.input, bad_input=bad.get(block.id, "")) for block in blocks
-    )

@@ -24,7 +24,6 @@ from ragent_jupyter.domain.model import (
     Text,
     TextDelta,
     ThinkingDelta,
-    ToolUse,
     Usage,
 )
 from ragent_jupyter.domain.ports import RowPut, Tx
@@ -91,10 +90,12 @@ class ModelCalls:
         )
         await self.seat.shell.commit([*changes, Change("turn_changed", turn), Change("session_changed", session)])
         await self._account(request, prepared, ended, usage, model, effect, first_ms, began)
-        blocks = [] if calls_cut else [block for block in ended.content if isinstance(block, ToolUse)]
-        parts = {p.call_id: p for p in self.seat.record.parts() if isinstance(p, ToolPart) and p.step == effect.step}
-        bad = {id: part.bad_input for id, part in parts.items() if part.bad_input}
-        return rules.Answered(at=now, stop_reason=ended.stop_reason, calls=rules.calls_of(blocks, bad), usage=usage)
+        # As the record has them, not as they were sent: a provider may use an id twice.
+        calls = tuple(
+            rules.Call(id=part.call_id, name=part.name, input=part.input, bad_input=part.bad_input)
+            for part in self.seat.record.calls(effect.step)
+        )
+        return rules.Answered(at=now, stop_reason=ended.stop_reason, calls=calls, usage=usage)
 
     async def _request(self, model: Model, prepared: Prepared, effect: rules.CallModel) -> tuple[ModelRequest, int]:
         info = model.info

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ from ragent_jupyter.services.shell import Change, Shell
 log = logging.getLogger("ragent.engine")
 
 SAVE_EVERY_S = 1.0  # how much of a text that is being written a power cut may cost
+_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what every provider takes back
+_LONGEST_NAME = 200  # of a tool, as the record keeps it: a model may say anything
 
 
 @dataclass
@@ -65,6 +68,9 @@ class TurnRecord:
         self._step = 0
         self._live: dict[int, Writing] = {}  # by the block's place in the message
         self._saved_at = 0.0
+        # Results find their calls by id, over the whole conversation: an id that is used again, or that no provider
+        # takes back, would make every later prompt of this chat a bad one.
+        self._call_ids = {part.call_id for part in shell.parts[turn.session_id].values() if isinstance(part, ToolPart)}
         self._background: set[asyncio.Future[None]] = set()
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -98,11 +104,24 @@ class TurnRecord:
             **more,
         )
 
+    def _call(self, id: str, name: str) -> ToolPart:
+        """A call as it begins, with its provider's id if that is one of its own."""
+        name = name[:_LONGEST_NAME]
+        part: ToolPart = self._new(ToolPart, call_id=id, name=name, title=name)
+        if id in self._call_ids or not _CALL_ID.fullmatch(id):
+            part = msgspec.structs.replace(part, call_id=part.id)
+        self._call_ids.add(part.call_id)
+        return part
+
+    def calls(self, step: int) -> list[ToolPart]:
+        """The calls of a whole message that are to be made, in its order."""
+        return [p for p in self.parts() if isinstance(p, ToolPart) and p.step == step and p.status == "writing"]
+
     def hear(self, event: ModelEvent) -> None:
         """A piece of the message."""
         match event:
             case BlockBegan(index=place, kind="tool_use", id=id, name=name):
-                part = self._new(ToolPart, call_id=id, name=name, title=name)
+                part = self._call(id, name)
                 self._live[place] = Writing(part)
                 self.shell.whisper("sessions", "part_update", part)
             case TextDelta(index=place, text=text) if text:
@@ -140,10 +159,10 @@ class TurnRecord:
         match block:
             case ToolUse(id=id, name=name, input=input):
                 if writing is None:
-                    writing = self._live[place] = Writing(self._new(ToolPart, call_id=id, name=name, title=name))
+                    writing = self._live[place] = Writing(self._call(id, name))
                 assert isinstance(writing.part, ToolPart)
                 writing.part = msgspec.structs.replace(
-                    writing.part, call_id=id, name=name, input=input, bad_input=bad[:4000]
+                    writing.part, name=name[:_LONGEST_NAME], input=input, bad_input=bad[:4000]
                 )
                 self.shell.whisper("sessions", "part_update", writing.part)
             case Thinking(text=text, signature=signature, redacted=redacted):

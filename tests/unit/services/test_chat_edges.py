@@ -3,16 +3,78 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from typing import Any
 
 import pytest
 
-from ragent_jupyter.domain.model import Text
+from ragent_jupyter.domain.chat import ToolPart
+from ragent_jupyter.domain.model import Message, Text, ToolResult, ToolUse
 from tests.support.mind import Desk, ToldModel, approve, call, run
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ragent_jupyter.rules.turn.FIRST_WAIT_S", 0.02)
+
+
+def blocks(messages: list[Message], kind: type) -> list[Any]:
+    return [block for message in messages for block in message.content if isinstance(block, kind)]
+
+
+# --- calls and their ids -------------------------------------------------------------------------------------------
+def test_two_calls_of_one_message_with_the_same_id_are_two_calls() -> None:
+    async def body() -> None:
+        model = ToldModel([call("look", "x"), call("write", "y")], [Text("Both done.")])
+        desk = Desk(model)
+        session = await desk.begin()
+        await desk.say(session, "go")
+        await approve(desk, session, "once")
+        assert (await desk.over(session)).status == "done"
+        assert desk.hands.done == [("look", "x"), ("write", "y")]
+        looked, wrote = (part for part in desk.parts(session) if isinstance(part, ToolPart))
+        assert (looked.status, wrote.status) == ("done", "done")
+        assert looked.approval is None and wrote.approval is not None and "+y" in wrote.approval.shows.diff
+        told = model.asked[1].messages
+        ids = [use.id for use in blocks(told, ToolUse)]
+        assert len(set(ids)) == 2 and [result.tool_use_id for result in blocks(told, ToolResult)] == ids
+
+    run(body)
+
+
+def test_an_id_that_was_used_before_or_that_no_provider_takes_back_is_replaced() -> None:
+    async def body() -> None:
+        odd = ["c1", "c1", "", "a b\n\0", "é", "x" * 200]
+        model = ToldModel(*([call("look", str(n), id=id)] for n, id in enumerate(odd)), [Text("Done.")])
+        desk = Desk(model)
+        session = await desk.begin()
+        await desk.say(session, "go")
+        assert (await desk.over(session)).status == "done"
+        told = model.asked[-1].messages
+        ids = [use.id for use in blocks(told, ToolUse)]
+        assert ids[0] == "c1" and len(set(ids)) == len(odd)
+        assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", id) for id in ids)
+        assert [result.tool_use_id for result in blocks(told, ToolResult)] == ids
+        assert [word for _, word in desk.hands.done] == [str(n) for n in range(len(odd))]
+
+    run(body)
+
+
+def test_a_name_that_is_none_comes_back_to_the_model_as_one_that_providers_take() -> None:
+    async def body() -> None:
+        model = ToldModel(
+            [call("no such\ntool", id="a"), call("n" * 100_000, id="b"), call("", id="c")], [Text("I see.")]
+        )
+        desk = Desk(model)
+        session = await desk.begin()
+        await desk.say(session, "go")
+        assert (await desk.over(session)).status == "done"
+        names = [use.name for use in blocks(model.asked[1].messages, ToolUse)]
+        assert names[0] == "no_such_tool" and all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in names)
+        tools = [part for part in desk.parts(session) if isinstance(part, ToolPart)]
+        assert [tool.status for tool in tools] == ["error"] * 3 and all(len(tool.name) <= 200 for tool in tools)
+
+    run(body)
 
 
 # --- what waited ----------------------------------------------------------------------------------------------------
