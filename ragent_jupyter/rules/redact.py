@@ -46,9 +46,12 @@ _SHAPES: list[tuple[str, re.Pattern[str]]] = [
         ("dapi", r"dapi[a-f0-9]{32}"),
         ("SG.", rf"SG\.{_T}{{16,64}}\.{_T}{{16,128}}"),
         ("rgt_", rf"rgt_{_T}{{16,200}}"),
-        ("eyJ", rf"eyJ{_T}{{6,4000}}\.{_T}{{6,8000}}\.{_T}{{0,2000}}"),
     )
 ]
+# A web token: words with two dots, the first of which begins so, or does behind a hyphen. What stands before the first
+# dot is read once however often it begins.
+_JWT = re.compile(rf"(?<!{_T}){_T}{{9,100000}}(?=\.{_T}{{6}})")
+_JWT_REST = re.compile(rf"\.{_T}{{6,8000}}\.{_T}{{0,2000}}")
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:[^-]{0,20000}-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|[A-Za-z0-9+/=\s\\]{0,20000})"
@@ -72,6 +75,7 @@ _KEYED = [
     for name in _NAMES
 ]
 _VALUED = re.compile(_VALUE)
+_OPENED = re.compile(r"(?:[bruBRU]?\\{0,4}[\"'])?")
 _SCHEME = re.compile(r"(?:bearer|basic|token|digest)[ \t]{1,4}", re.IGNORECASE)
 _AFTER_SCHEME = re.compile(r"[A-Za-z0-9._~+/=-]{8,4000}")
 _OPTION = re.compile(r"--(?:password|token|api-key|secret)[ \t]{1,4}([^\s\"'-][^\s\"']{5,400})")
@@ -109,6 +113,8 @@ def redact(text: str, extra: Iterable[str] = ()) -> str:
     for hint, shape in _SHAPES:
         if hint in text:
             text = shape.sub(_shaped, text)
+    if "eyJ" in text:
+        text = _cut(text, _web_tokens(text))
     if "-----BEGIN " in text:
         text = _PEM.sub(lambda found: GONE + "\n" * found[0].count("\n"), text)
     if "://" in text:
@@ -184,6 +190,16 @@ def _shaped(found: re.Match[str]) -> str:
     return GONE
 
 
+def _web_tokens(text: str) -> list[tuple[int, int]]:
+    found = []
+    for words in _JWT.finditer(text):
+        at = 0 if words[0].startswith("eyJ") else words[0].find("-eyJ") + 1 or len(words[0])
+        rest = _JWT_REST.match(text, words.end()) if at <= len(words[0]) - 9 else None
+        if rest is not None:
+            found.append((words.start() + at, rest.end()))
+    return found
+
+
 def _told(value: str) -> bool:
     """A value that is no secret: a reference to where one stands, a type, one that is gone already."""
     return value.lower() in _NO_SECRET or value.startswith(_REFERENCE)
@@ -218,6 +234,14 @@ def _named(text: str) -> str:
 
 def _value(text: str, low: str, name: str, found: re.Match[str]) -> tuple[int, int] | None:
     at = found.end()
+    # What settles it goes before the value is read: a name may stand in the value of another, a thousand times.
+    if name == "key" and low[max(0, found.start() - 1) : found.start()] not in ("_", "-"):
+        return None
+    if name == "token" and _NOT_THESE.search(low, max(0, found.start() - 12), found.start()):
+        return None
+    opened = _OPENED.match(text, at)
+    if opened and text.startswith(_REFERENCE, opened.end()):
+        return None
     scheme = _SCHEME.match(text, at) if name == "authorization" else None
     value = _VALUED.match(text, scheme.end() if scheme else at)
     if value is None:
@@ -229,9 +253,9 @@ def _value(text: str, low: str, name: str, found: re.Match[str]) -> tuple[int, i
     said = value[value.lastindex or 0]
     if _told(said):
         return None
-    if name == "key" and not _keyish(low, found.start(), said):
+    if name == "key" and not _keyish(said):
         return None
-    if name == "token" and (_NOT_THESE.search(low, max(0, found.start() - 12), found.start()) or not _tokenish(said)):
+    if name == "token" and not _tokenish(said):
         return None
     if name in ("secret", "credential", "cookie", "authorization") and (len(said) < 5 or _NUMBER.fullmatch(said)):
         return None
@@ -242,10 +266,9 @@ def _tokenish(said: str) -> bool:
     return len(said) >= 8 and not _NUMBER.fullmatch(said) and " " not in said
 
 
-def _keyish(low: str, start: int, said: str) -> bool:
+def _keyish(said: str) -> bool:
     """`key: …` alone is any dictionary; `…_key=` of a long random value is a key."""
-    before = low[start - 1 : start]
-    return before in ("_", "-") and len(said) >= 16 and _looks_random(said)
+    return len(said) >= 16 and _looks_random(said)
 
 
 def _looks_random(said: str) -> bool:

@@ -148,6 +148,12 @@ def test_short_values_are_words_and_stay() -> None:
     assert redact("a test of test", ["test", ""]) == "a test of test"
 
 
+def test_a_web_token_is_found_where_words_with_dots_stand_before_it() -> None:
+    token = "eyJhbGciOi.eyJzdWIiOiIx.abc_def"
+    assert redact(f"a=aaaaaaaaa.bbbbbbbbb.{token} x-{token}") == "a=aaaaaaaaa.bbbbbbbbb.[secret] x-[secret]"
+    assert redact(f"task{token}") == f"task{token}"
+
+
 def best_of(text: str, extra: list[str]) -> float:
     times = []
     for _ in range(5):
@@ -166,7 +172,7 @@ def test_a_megabyte_of_log_takes_little_time() -> None:
 @pytest.mark.parametrize(
     "piece",
     ["token=", "password", "://a:", "-----BEGIN A PRIVATE KEY-----", "eyJaaaaaa.", "sk-", "Bearer ", "\\", "key_",
-     '\\"', "\\u0061", "secret='", "--password ", "a" * 50 + ":"],
+     '\\"', "\\u0061", "secret='", "--password ", "a" * 50 + ":", "eyJ", "-eyJ", "key=eyJ", "_key=$a", "pad_token=a"],
 )  # fmt: skip
 def test_no_text_makes_it_slow(piece: str) -> None:
     small, large = piece * (20_000 // len(piece)), piece * (200_000 // len(piece))
