@@ -177,4 +177,6 @@ def test_a_megabyte_of_log_takes_little_time() -> None:
 def test_no_text_makes_it_slow(piece: str) -> None:
     small, large = piece * (20_000 // len(piece)), piece * (200_000 // len(piece))
     known = ["\\\\\\\\aaaa" * 3, "sk-sk-sk-"]
-    assert best_of(large, known) < 25 * best_of(small, known) + 0.05
+    took = best_of(large, known)
+    assert took < 25 * best_of(small, known) + 0.05
+    assert took < 0.7  # of processor; 0.2 at most on a quiet machine
