@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import openai
 import pytest
 
 from ragent_jupyter.domain.model import Ended, Message, ModelRequest, SystemText, Text
 from tests.support.fake_frames import Call
 from tests.support.fake_provider import FakeProvider
 from tests.unit.gateway.running import KEY, RunningGateway
-
-openai = pytest.importorskip("openai")
 
 TOOL = {"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {}}}
 ASK: Any = {"model": "claude-test", "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]}
