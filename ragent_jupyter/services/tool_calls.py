@@ -87,7 +87,7 @@ class ToolCalls:
 
         def say(text: str) -> None:
             said.append(text)
-            tail = self.seat.kit.redact("".join(said)[-2000:])
+            tail = self.seat.kit.redact("".join(said)[-20_000:])[-2000:]  # a cut leaves half a key
             self.seat.shell.whisper(
                 "sessions", "tool_progress", {"session_id": self.seat.session_id, "part_id": part.id, "tail": tail}
             )
@@ -145,7 +145,7 @@ class ToolCalls:
         raise Refused("What this call would change kept changing while it was asked about; nothing was done.")
 
     async def _close(self, part: ToolPart, outcome: ToolOutcome, status: Any) -> None:
-        text = self.seat.kit.redact(shortened(outcome.text, MAX_TOOL_TEXT))
+        text = shortened(self.seat.kit.redact(outcome.text), MAX_TOOL_TEXT)
         if outcome.untrusted:
             text = quote(text, outcome.untrusted)
         now = self.seat.shell.clock.now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from ragent_jupyter.domain.chat import NoticePart, TextPart, ThinkingPart, ToolPart
 from ragent_jupyter.domain.errors import BadInput, NotFound, TooLarge, WrongMoment
 from ragent_jupyter.domain.model import Text, Thinking, ToolResult, ToolUse
+from ragent_jupyter.domain.tools import ToolOutcome, ToolSpec
 from ragent_jupyter.domain.wire_chat import ChangeQueue, PatchSession, SendMessage
 from ragent_jupyter.rules.turn import FIRST_WAIT_S
-from tests.support.mind import Desk, Hands, ToldModel, approve, call, failing, run
+from ragent_jupyter.services.tools.base import SimpleTool
+from tests.support.mind import Desk, Empty, Hands, ToldModel, approve, call, failing, run
 
 
 @pytest.fixture(autouse=True)
@@ -381,3 +384,20 @@ def test_what_the_model_saw_can_be_opened_whole() -> None:
 
 def test_the_first_wait_is_short() -> None:
     assert FIRST_WAIT_S == 2.0
+
+
+def test_a_result_is_cut_after_its_secrets_are_gone() -> None:
+    async def body() -> None:
+        async def long(args: Empty, ctx: Any) -> ToolOutcome:
+            return ToolOutcome(text="".join(f"{n:05}sk-secret123" for n in range(4_000)))
+
+        model = ToldModel([call("long", id="a")], [Text("I see.")])
+        desk = Desk(model)
+        desk.kit.tools.add(SimpleTool(ToolSpec(name="long", title="l", description="l", args=Empty, effect="read"), long))
+        session = await desk.begin()
+        await desk.say(session, "go")
+        await desk.over(session)
+        told = desk.tool(session).output
+        assert "left out" in told and not re.search("sk-|secret|et123", told)
+
+    run(body)
