@@ -274,8 +274,11 @@ class Engine:
             odd = isinstance(value, bool) and fits is not bool
             if fits and value is not None and (odd or not isinstance(value, fits)):
                 raise BadInput(f"{name} is not of type {_PREFS[name].__name__}.", "Send it so, or null to reset it.")
-            if name == "parallel" and value is not None and value < 1:
-                raise BadInput(f"parallel is {value}.", "Give 1 or more, or null for one run a core.")
+            if type_ is int and value is not None and value < 1:
+                usual = "one run a core" if name == "parallel" else "the usual number"
+                raise BadInput(f"{name} is {value}.", f"Give 1 or more, or null for {usual}.")
+            if type_ is float and value is not None and value < 0:
+                raise BadInput(f"{name} is {value}.", "Give US dollars, 0 or more, or null to reset it.")
             if len(msgspec.json.encode(value)) > 65536:
                 raise BadInput(f"{name} is larger than 64 KiB.", "Preferences are small.")
             changes.append(Change("prefs_changed", {"id": name, "value": value}))
