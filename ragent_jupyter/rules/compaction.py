@@ -6,7 +6,8 @@ said, with how to see it again; the record keeps all of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -29,6 +30,7 @@ from .prompt import answered, asked, merged, one_line, standing
 CHARS_A_TOKEN = 3.5  # English and code lie between 3 and 4; too small a figure only compacts a little early
 IMAGE_TOKENS = 1600
 _HEAD, _TAIL = 600, 300  # of an old tool result that is cut
+_WIDE = re.compile("[\u2e81-\U0010ffff]+")
 _FRESH = 2  # the newest turns keep their results whole
 
 
@@ -47,7 +49,7 @@ def tokens_of_text(text: str) -> int:
     >>> tokens_of_text("seven c")
     2
     """
-    wide = 0 if text.isascii() else sum(char > "\u2e80" for char in text)
+    wide = 0 if text.isascii() else sum(map(len, _WIDE.findall(text)))
     return int((len(text) - wide) / CHARS_A_TOKEN) + wide
 
 
@@ -65,8 +67,21 @@ def tokens_of(block: Block) -> int:
             return tokens_of_text(text) + 10 + IMAGE_TOKENS * len(images)
 
 
-def tokens_of_messages(messages: Sequence[Message]) -> int:
-    return sum(tokens_of(block) for message in messages for block in message.content)
+def tokens_of_messages(messages: Sequence[Message], count: Callable[[Block], int] = tokens_of) -> int:
+    return sum(count(block) for message in messages for block in message.content)
+
+
+def _once() -> Callable[[Block], int]:
+    """tokens_of, that counts a block only once: a level leaves most of a long conversation as it was."""
+    known: dict[int, tuple[Block, int]] = {}  # with the block itself, so that its id stays its own
+
+    def count(block: Block) -> int:
+        found = known.get(id(block))
+        if found is None:
+            found = known[id(block)] = (block, tokens_of(block))
+        return found[1]
+
+    return count
 
 
 def overhead(system: Sequence[SystemText], tools: Sequence[ToolOffer]) -> int:
@@ -98,9 +113,11 @@ def fit(
         for turn in chosen
     ]
 
+    count = _once()
+
     def whole(groups: Sequence[list[Message]], level: int, folded: int = 0) -> Fitted:
         messages = merged([message for group in groups for message in group])
-        return Fitted(messages=messages, tokens=tokens_of_messages(messages), level=level, folded=folded)
+        return Fitted(messages=messages, tokens=tokens_of_messages(messages, count), level=level, folded=folded)
 
     fitted = whole(said, 0)
     if fitted.tokens <= room:
@@ -112,19 +129,24 @@ def fit(
         if fitted.tokens <= room:
             return fitted
     groups = [shortened(group, 160, 2) for group in said[:-1]] + [said[-1]]
+    sizes = [tokens_of_messages(group, count) for group in groups]
+    left = sum(sizes)
+    told = [in_a_line(turn, parts.get(turn.id, [])) for turn in chosen[:-1]]
     for folded in range(1, len(chosen)):
-        told = "\n".join(in_a_line(turn, parts.get(turn.id, [])) for turn in chosen[:folded])
-        note = Text(f"Earlier in this conversation, shortened by ragent:\n{told}")
+        left -= sizes[folded - 1]
+        if left > room:
+            continue
+        note = Text("Earlier in this conversation, shortened by ragent:\n" + "\n".join(told[:folded]))
+        if tokens_of(note) > room:
+            break  # it only grows
         fitted = whole([[Message("user", [note])], *groups[folded:]], 3, folded)
         if fitted.tokens <= room:
             return fitted
     last = said[-1]
     keep = max(len(last) - 4, 0)
-    told = "\n".join(in_a_line(turn, parts.get(turn.id, [])) for turn in chosen[:-1])
+    earlier = "\n".join(told)[-4000:]
     first = (
-        [[Message("user", [Text(f"Earlier in this conversation, shortened by ragent:\n{told[-4000:]}")])]]
-        if told
-        else []
+        [[Message("user", [Text(f"Earlier in this conversation, shortened by ragent:\n{earlier}")])]] if told else []
     )
     return whole([*first, shortened(last[:keep], 160, 2) + shortened(last[keep:], 6000, 1)], 4, len(chosen) - 1)
 
