@@ -153,9 +153,10 @@ class ChatDesk:
         session = self.sessions.get(session_id)
         if session.archived:
             raise WrongMoment("This chat is archived.", "Take it out of the archive first.")
-        text = self.kit.redact(wish.text.strip())
-        if len(text) > MAX_TEXT:
-            raise TooLarge(f"The message has {len(text):,} characters.", f"Send at most {MAX_TEXT:,}; attach a file.")
+        said = wish.text.strip()
+        if len(said) > MAX_TEXT:  # first: looking through megabytes for secrets takes seconds
+            raise TooLarge(f"The message has {len(said):,} characters.", f"Send at most {MAX_TEXT:,}; attach a file.")
+        text = self.kit.redact(said)
         if not text and not wish.attachments:
             if session.queue:
                 self._held.discard(session_id)
@@ -204,7 +205,7 @@ class ChatDesk:
             await self.shell.commit([Change("session_changed", session)])
             return SendReply(session=session, queued=id)
         if session.queue:
-            # After a stop, a failure or a restart the queue waited for a word of the person: here it is, and comes last.
+            # After a stop, a failure or a restart the queue waited for a person: here is the word, and it comes last.
             self._held.discard(session_id)
             session = msgspec.structs.replace(session, queue=[*session.queue, message])
             await self.shell.commit([Change("session_changed", session)])
@@ -419,12 +420,12 @@ class ChatDesk:
             if message is None:
                 continue
             if id in wish.texts:
-                text = self.kit.redact(wish.texts[id].strip())
-                if not text or len(text) > MAX_TEXT:
+                said = wish.texts[id].strip()
+                if not said or len(said) > MAX_TEXT:
                     raise BadInput(
                         "A queued message needs a text.", f"Give 1 to {MAX_TEXT:,} characters, or remove it."
                     )
-                message = msgspec.structs.replace(message, text=text, shown="")
+                message = msgspec.structs.replace(message, text=self.kit.redact(said), shown="")
             queue.append(message)
         session = msgspec.structs.replace(session, queue=queue, updated_at=self.shell.clock.now())
         await self.shell.commit([Change("session_changed", session)])

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from ragent_jupyter.domain.chat import ToolPart
+from ragent_jupyter.domain.errors import BadInput, TooLarge
 from ragent_jupyter.domain.model import Message, Text, ToolResult, ToolUse
+from ragent_jupyter.domain.wire_chat import ChangeQueue
 from tests.support.mind import Desk, ToldModel, approve, call, run
 
 
@@ -112,5 +114,23 @@ def test_bypass_is_not_kept_for_a_turn_under_way_nor_for_a_message_that_waits() 
         await approve(after, session, "no")
         await after.over(session)
         assert [turn.mode for turn in after.turns(session)] == ["ask", "ask"] and not after.hands.done
+
+    run(body)
+
+
+def test_a_text_that_is_too_long_is_refused_before_anything_else_is_done_with_it() -> None:
+    async def body() -> None:
+        desk = Desk(ToldModel([Text("slow"), asyncio.Event()]))
+        session = await desk.begin()
+        await desk.say(session, "one")
+        queued = (await desk.say(session, "two")).queued
+        looked: list[int] = []
+        desk.kit.redact = lambda text: looked.append(len(text)) or text  # type: ignore[func-returns-value]
+        with pytest.raises(TooLarge):
+            await desk.say(session, "x" * 5_000_000)
+        with pytest.raises(BadInput):
+            await desk.chat.queue(session, ChangeQueue(order=[queued], texts={queued: "x" * 5_000_000}))
+        assert max(looked, default=0) < 1000 and [m.text for m in desk.sessions.get(session).queue] == ["two"]
+        await desk.chat.stop(session)
 
     run(body)
