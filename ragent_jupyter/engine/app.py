@@ -162,7 +162,7 @@ class Engine:
             lambda: self.status.draining,
             self.touch,
             self.mind.keys,
-            self.mind.models.price_for,
+            self.mind.models,
         )
         self.shell.perform = self.effects.perform
         self.runs.progressed = self.scheduler.nudge

@@ -12,8 +12,8 @@ from ragent_jupyter.gateway import admin, calls, hands, tokens
 from ragent_jupyter.gateway.core import Gateway
 from ragent_jupyter.gateway.handlers import GatewayHandler
 from ragent_jupyter.gateway.upstreams import FILE
-from ragent_jupyter.rules.prices import Price
 from ragent_jupyter.runfiles.project import ragent_dir
+from ragent_jupyter.services.models import ModelsDesk
 
 from .base import EngineHandler
 
@@ -24,17 +24,22 @@ def make_gateway(
     draining: Callable[[], bool],
     touch: Callable[[], None],
     keys: Keys | None = None,
-    price_for: Callable[[str], Price | None] | None = None,
+    models: ModelsDesk | None = None,
 ) -> Gateway:
     """touch: called for each call of a good token, so that an engine in use does not go idle.
 
-    keys, price_for: the engine's own; default: as a gateway alone has them.
+    keys, models: the engine's own, whose prices and whose limit of the day hold here too; default: as a gateway alone
+    has them.
     """
     holder = keys or hands.keys()
-    return Gateway(
-        store, holder, table=ragent_dir(project) / FILE, price=hands.price(price_for),
+    gateway = Gateway(
+        store, holder, table=ragent_dir(project) / FILE, price=hands.price(models.price_for if models else None),
         redact=hands.redaction(holder), draining=draining, touch=touch,
     )  # fmt: skip
+    if models is not None:
+        gateway.over = models.over_budget
+        gateway.seen = lambda call: models.seen(call.role, call.usage, call.model, call.at)
+    return gateway
 
 
 def machine_routes(gateway: Gateway) -> list[Any]:

@@ -72,12 +72,15 @@ class Gateway:
         log_bodies: bool = False,
         draining: Callable[[], bool] = lambda: False,
         touch: Callable[[], None] = lambda: None,
+        over: Callable[[], str] = lambda: "",
+        seen: Callable[[c.Call], None] = lambda call: None,
         silent_s: float = SILENT_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """keys: the real ones.  table: a file with upstreams of one's own, looked at again when it changes.
 
         price: (model, usage) → US dollars.  log_bodies: keep requests and answers, redacted, beside their numbers.
+        over: why nothing paid may begin today whoever asks, "" if it may.  seen: told of each call before it is kept.
         """
         self.store = store
         self.clock = clock
@@ -85,6 +88,8 @@ class Gateway:
         self.price = price
         self.draining = draining
         self.touch = touch
+        self.over = over
+        self.seen = seen
         self.log_bodies = log_bodies
         self.provider = Provider(silent_s)
         self.id = secrets.token_hex(8)
@@ -168,6 +173,9 @@ class Gateway:
 
         A budget in dollars can only be kept where there is a price.
         """
+        over = "" if upstream.free else self.over()
+        if over:
+            raise Refused("over_budget", over)
         if not token.has_budget:
             return 0.0
         least = self._priced(upstream, model, Usage(input=size // 4, output=1, calls=1))
@@ -215,6 +223,7 @@ class Gateway:
     def note(self, call: c.Call, *, charge: bool) -> None:
         if charge:
             self.book.charge(call.token, call.usage.cost)
+        self.seen(call)
         self.calls.put(call)
 
     def note_refusal(self, token: Token, refused: Refused, *, model: str = "", what: str = "") -> None:

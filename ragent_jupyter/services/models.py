@@ -52,14 +52,16 @@ class Maker(Protocol):
 
 
 class CallRow(Struct, frozen=True, kw_only=True):
-    """One paid call as it is kept: kind "call", parent = its UTC day."""
+    """One paid call as it is kept: kind "call", parent = its UTC day. The gateway keeps its own beside them, with more
+    fields, and without those that have nothing to say: what asked for a list names no model."""
 
     id: str
     at: float
     role: str
-    model: str
-    who: str
-    usage: Usage
+    model: str = ""
+    who: str = ""
+    usage: Usage = Usage()
+    outcome: str = "ok"
 
 
 class ModelsDesk:
@@ -243,13 +245,20 @@ class ModelsDesk:
             id=make_id("cal", int(now * 1000), random.getrandbits(20)),
             at=now, role=role, model=model, who=who, usage=usage,
         )  # fmt: skip
-        sums = self._of_today()
-        key = (role, model)
-        sums[key] = total([sums[key], usage]) if key in sums else usage
+        self.seen(role, usage, model, now)
         data = msgspec.json.encode(row)
         await self.shell.store.commit(
             Tx(puts=[RowPut(kind="call", id=row.id, data=data, parent=_day(now), status=role, sort=now)])
         )
+
+    def seen(self, role: str, usage: Usage, model: str, at: float) -> None:
+        """Count a call in today's sums; whoever calls keeps its account. at: when it began."""
+        sums = self._of_today()
+        if _day(at) != self._today[0]:
+            self._past.pop(_day(at), None)  # it is yesterday's, and that was not over yet
+        elif model:
+            key = (role, model)
+            sums[key] = total([sums[key], usage]) if key in sums else usage
 
     def _of_today(self) -> dict[tuple[str, str], Usage]:
         day = _day(self.shell.clock.now())
@@ -261,7 +270,8 @@ class ModelsDesk:
         by: dict[tuple[str, str], list[Usage]] = {}
         for data in self.shell.store.load("call", parent=day):
             row = msgspec.json.decode(data, type=CallRow)
-            by.setdefault((row.role, row.model), []).append(row.usage)
+            if row.model and row.outcome != "refused":
+                by.setdefault((row.role, row.model), []).append(row.usage)
         return {key: total(usages) for key, usages in by.items()}
 
     def _of(self, day: str) -> dict[tuple[str, str], Usage]:

@@ -185,6 +185,28 @@ def test_a_client_with_nothing_but_a_token(served: Served, provider: FakeProvide
         assert [name for name in names if secret in name] == []
 
 
+def test_the_day_s_money_is_one_whoever_spends_it(served: Served, provider: FakeProvider) -> None:
+    made = served.project
+    client = served.client(served.token(name="ann", rate="2"))
+    client.models.list()
+    client.messages.create(**ASK)
+    with pytest.raises(anthropic.RateLimitError):
+        client.messages.create(**ASK)
+    today = made.client.usage().today
+    assert today.calls == 1 and today.cost and today.cost > 0
+
+    made.client.put("prefs", {"budget_day_usd": today.cost / 2})
+    other = served.client(served.token(name="bob"))
+    with pytest.raises(anthropic.APIStatusError, match="Today's limit") as over:
+        other.messages.create(**ASK)
+    assert over.value.status_code == 402 and len(provider.calls) == 1
+    wait_until(lambda: made.client.get("gateway/usage")["waiting"] == 0, what="what was called to be kept")
+    made.kill_engine()
+    again = made.client.usage()
+    assert (again.today.calls, again.today.cost) == (1, today.cost), "a list and a refusal are no calls of a model"
+    assert {line.role for line in again.lines} == {"gateway"}
+
+
 def test_a_stream_flows_through_and_each_end_takes_the_other_along(served: Served, provider: FakeProvider) -> None:
     token = served.token(name="bea")
     provider.say("word " * 300, delay=0.02)
