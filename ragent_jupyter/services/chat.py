@@ -187,10 +187,13 @@ class ChatDesk:
                 case Done() as done:
                     return await self._carried_out(session_id, message, done)
                 case NewSession(text=first):
-                    fresh = await self.sessions.create(CreateSession(mode=session.mode, notebook=session.notebook), by)
-                    return await self.send(fresh.id, SendMessage(text=first), by) if first else SendReply(session=fresh)
-                case Prompt(text=told, mode=mode):
-                    message = msgspec.structs.replace(message, text=told, shown=text, mode=mode or message.mode)
+                    # Of the message's id, so that the same one twice is one chat; and said by whoever said it.
+                    new = CreateSession(mode=session.mode, notebook=session.notebook, request_id=id)
+                    fresh = await self.sessions.create(new, by)
+                    told = SendMessage(text=first, request_id=id)
+                    return await self.send(fresh.id, told, by, person) if first else SendReply(session=fresh)
+                case Prompt(text=full, mode=mode):
+                    message = msgspec.structs.replace(message, text=full, shown=text, mode=mode or message.mode)
         message = await self._mentioned(session_id, message)
         again = self._sent(session_id, id)  # the same message may have come twice while mentions were looked up
         if again is not None:
@@ -243,6 +246,9 @@ class ChatDesk:
 
     async def _carried_out(self, session_id: str, message: UserMessage, done: Done) -> SendReply:
         """A command that ragent itself carried out, as a turn of its own."""
+        again = self._sent(session_id, message.id)  # the same message may have come twice while it was carried out
+        if again is not None:
+            return again
         now = self.shell.clock.now()
         session = self.sessions.get(session_id)
         turn = Turn(

@@ -11,7 +11,8 @@ import pytest
 from ragent_jupyter.domain.chat import ToolPart
 from ragent_jupyter.domain.errors import BadInput, TooLarge
 from ragent_jupyter.domain.model import Message, Text, ToolResult, ToolUse
-from ragent_jupyter.domain.wire_chat import ChangeQueue
+from ragent_jupyter.domain.wire_chat import ChangeQueue, SendMessage
+from ragent_jupyter.services.commands import Done, NewSession
 from tests.support.mind import Desk, ToldModel, approve, call, run
 
 
@@ -132,5 +133,46 @@ def test_a_text_that_is_too_long_is_refused_before_anything_else_is_done_with_it
             await desk.chat.queue(session, ChangeQueue(order=[queued], texts={queued: "x" * 5_000_000}))
         assert max(looked, default=0) < 1000 and [m.text for m in desk.sessions.get(session).queue] == ["two"]
         await desk.chat.stop(session)
+
+    run(body)
+
+
+class Clearing:
+    """Commands of which there is only /clear; remembers whether a person spoke."""
+
+    def __init__(self) -> None:
+        self.spoke: list[bool] = []
+
+    async def expand(self, session: Any, text: str, *, by: str = "", person: bool = True, request_id: str = "") -> Any:
+        self.spoke.append(person)
+        await asyncio.sleep(0)
+        if text.startswith("/clear"):
+            return NewSession(text=text.removeprefix("/clear").strip())
+        return Done(markdown="Done.")
+
+
+def test_a_new_chat_is_begun_once_and_what_comes_along_is_said_by_who_said_it() -> None:
+    async def body() -> None:
+        desk = Desk(ToldModel())
+        desk.chat.commands = commands = Clearing()
+        session = await desk.begin()
+        wish = SendMessage(text="/clear /memory approve rul_1", request_id="r1")
+        first = await desk.chat.send(session, wish, "nb", person=False)
+        again = await desk.chat.send(session, wish, "nb", person=False)
+        assert first.session.id == again.session.id != session and len(desk.shell.sessions) == 2
+        assert len(desk.turns(first.session.id)) == 1
+        assert commands.spoke and not any(commands.spoke)
+
+    run(body)
+
+
+def test_a_command_that_comes_twice_at_once_is_one_turn() -> None:
+    async def body() -> None:
+        desk = Desk(ToldModel())
+        desk.chat.commands = Clearing()
+        session = await desk.begin()
+        wish = SendMessage(text="/launch x", request_id="r1")
+        replies = await asyncio.gather(*(desk.chat.send(session, wish) for _ in range(5)))
+        assert len(desk.turns(session)) == 1 and len({reply.turn.id for reply in replies if reply.turn}) == 1
 
     run(body)
