@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -52,6 +53,7 @@ MAX_TEXT = 200_000
 MAX_QUEUE = 50
 MAX_ATTACHMENTS = 20
 _TITLE = 60
+_AGAIN_S = 2.0  # between two tries to write down what a full disk refused
 
 
 class Memory(Protocol):
@@ -99,6 +101,7 @@ class ChatDesk:
         sessions.live = self._live
         self._runners: dict[str, TurnRunner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._broken: set[str] = set()  # sessions whose turn broke off, which the record does not say yet
         self._held: set[str] = set()  # sessions whose queue waits for the person, after a stop or a failure
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -242,7 +245,9 @@ class ChatDesk:
             return message
         notebook = self.sessions.get(session_id).notebook
         found, _ = await self.mentions.resolve(message.text, notebook=notebook, cell=message.cell)
-        return msgspec.structs.replace(message, mentions=found)
+        # Names are words of others, and may hold a key.
+        named = [msgspec.structs.replace(m, label=self.kit.redact(m.label)) for m in found]
+        return msgspec.structs.replace(message, mentions=named)
 
     async def _carried_out(self, session_id: str, message: UserMessage, done: Done) -> SendReply:
         """A command that ragent itself carried out, as a turn of its own."""
@@ -351,10 +356,10 @@ class ChatDesk:
             await runner.run()
         except asyncio.CancelledError:
             raise
-        except Exception:
-            # The store refused, or we are wrong. The turn stands in the record and is gone on with at the next start.
+        except Exception as error:
+            # The store refused, or we are wrong. What is in the record must say so, as soon as it can be written again.
             log.exception("turn %s of %s broke off", runner.turn_id, session_id)
-            await self._broke_off(runner)
+            await self._broke_off(runner, error)
         finally:
             if self._runners.get(session_id) is runner:
                 del self._runners[session_id]
@@ -365,18 +370,32 @@ class ChatDesk:
         else:
             await self._next(session_id)
 
-    async def _broke_off(self, runner: TurnRunner) -> None:
+    async def _say_broken(self, runner: TurnRunner, error: Exception) -> None:
+        self._broken.add(runner.session_id)
+        news = self.shell.subscribe()  # something was written: there may be room again
         try:
-            await runner._finish(
-                Finish(
-                    status="failed",
-                    reason="ragent failed in the middle of this turn.",
-                    remedy="See .ragent/engine.log, then press Retry.",
-                    type="internal",
-                )
-            )
-        except RagentError as error:
-            log.error("and could not say so: %s", error)
+            while runner.session_id in self._broken and not await self._broke_off(runner, error):
+                news.clear()
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(news.wait(), _AGAIN_S)
+        finally:
+            self.shell.unsubscribe(news)
+            self._broken.discard(runner.session_id)
+
+    async def _broke_off(self, runner: TurnRunner, error: Exception | None = None) -> bool:
+        """Whether the record could be made to say that the turn failed."""
+        problem, remedy = "ragent failed in the middle of this turn.", "See .ragent/engine.log, then press Retry."
+        if isinstance(error, RagentError):
+            problem, remedy = f"This turn broke off: {error.problem}", f"{error.remedy} Then press Retry."
+        try:
+            self.shell.open_session(runner.session_id)  # it was read back from the store, without its chats
+            if runner.turn.status not in TURN_OVER:
+                await runner._finish(Finish(status="failed", reason=problem, remedy=remedy, type="internal"))
+        except RagentError as again:
+            log.error("and could not say so: %s", again)
+            return False
+        self._broken.discard(runner.session_id)
+        return True
 
     async def _tell_context(self, runner: TurnRunner) -> None:
         """What the model is told of the project: once a turn, so that the turn's record alone gives its prompts."""
@@ -441,11 +460,11 @@ class ChatDesk:
         """Stop the turn under way; resolves when it has stopped. Nothing under way is no error."""
         session = self.sessions.get(session_id)
         runner, task = self._runners.get(session_id), self._tasks.get(session_id)
-        if runner is not None and task is not None:
+        if runner is not None and task is not None and session_id not in self._broken:
             runner.stop()
             await asyncio.wait({task}, timeout=5.0)
         elif session.turn:
-            # Nobody carries this turn (its runner broke off with the disk): say so in the record.
+            # Nobody carries this turn (it broke off with the disk): say so in the record now.
             self.shell.open_session(session_id)
             turn = self.shell.turns[session_id].get(session.turn)
             if turn is not None:
