@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from ragent_jupyter.domain.chat import Problem, ToolPart, Turn
+from ragent_jupyter.domain.chat import NoticePart, Problem, ToolPart, Turn
 from ragent_jupyter.domain.errors import RagentError
 from ragent_jupyter.rules import turn as rules
 
@@ -122,7 +122,11 @@ class TurnRunner(Seat):
     async def _finish(self, finish: rules.Finish) -> None:
         now = self.shell.clock.now()
         changes = self.record.kept() if finish.status == "stopped" else self.record.cut()
+        told = {change.obj.id for change in changes}
         for part in self.record.parts():
+            if not isinstance(part, (ToolPart, NoticePart)) and part.status == "streaming" and part.id not in told:
+                # Left from before the disk refused: nobody writes on it any more.
+                changes.append(Change("part_update", msgspec.structs.replace(part, status="cut")))
             if isinstance(part, ToolPart) and part.status in ("writing", "waiting", "running"):
                 ended = msgspec.structs.replace(part, status="stopped", ended_at=now)
                 if ended.approval is not None and ended.approval.status == "pending":

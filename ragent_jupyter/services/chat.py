@@ -359,7 +359,7 @@ class ChatDesk:
         except Exception as error:
             # The store refused, or we are wrong. What is in the record must say so, as soon as it can be written again.
             log.exception("turn %s of %s broke off", runner.turn_id, session_id)
-            await self._broke_off(runner, error)
+            await self._say_broken(runner, error)
         finally:
             if self._runners.get(session_id) is runner:
                 del self._runners[session_id]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from typing import Any
 
 import pytest
 
-from ragent_jupyter.domain.chat import ToolPart
-from ragent_jupyter.domain.errors import BadInput, TooLarge
+from ragent_jupyter.domain.chat import TextPart, ToolPart
+from ragent_jupyter.domain.errors import BadInput, MissingPart, TooLarge
 from ragent_jupyter.domain.model import Message, Text, ToolResult, ToolUse
 from ragent_jupyter.domain.wire_chat import ChangeQueue, SendMessage
 from ragent_jupyter.services.commands import Done, NewSession
@@ -174,5 +175,45 @@ def test_a_command_that_comes_twice_at_once_is_one_turn() -> None:
         wish = SendMessage(text="/launch x", request_id="r1")
         replies = await asyncio.gather(*(desk.chat.send(session, wish) for _ in range(5)))
         assert len(desk.turns(session)) == 1 and len({reply.turn.id for reply in replies if reply.turn}) == 1
+
+    run(body)
+
+
+# --- a disk that refuses --------------------------------------------------------------------------------------------
+def test_a_turn_that_broke_off_with_a_full_disk_says_so_once_there_is_room_and_the_chat_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ragent_jupyter.services.chat._AGAIN_S", 0.01)
+
+    async def body() -> None:
+        gate = asyncio.Event()
+        desk = Desk(ToldModel([Text("half of"), gate, Text("it")], [Text("fine")]))
+        session = await desk.begin()
+        await desk.say(session, "one")
+        await desk.until(lambda: any(isinstance(p, TextPart) for p in desk.shell.parts[session].values()))
+        full = True
+        commit = desk.shell.store.commit
+        refused = 0
+
+        async def refusing(tx: Any) -> Any:
+            nonlocal refused
+            if full:
+                refused += 1
+                raise MissingPart("The disk is full.", "Free some space.")
+            return await commit(tx)
+
+        monkeypatch.setattr(desk.shell.store, "commit", refusing)
+        gate.set()
+        await desk.until(lambda: refused > 3)
+        began = asyncio.get_running_loop().time()
+        with contextlib.suppress(MissingPart):
+            await desk.chat.stop(session)
+        assert asyncio.get_running_loop().time() - began < 1
+        full = False
+        turn = await desk.over(session)
+        assert turn.status == "failed" and turn.error is not None and "The disk is full." in turn.error.problem
+        assert [p.status for p in desk.parts(session) if isinstance(p, TextPart)] == ["cut"]
+        await desk.say(session, "two")
+        assert (await desk.over(session)).status == "done" and not desk.chat._broken
 
     run(body)
