@@ -168,7 +168,11 @@ class Shell:
         self.rules = {r.id: r for r in (msgspec.json.decode(d, type=chat.MemoryRule) for d in self.store.load("rule"))}
         self.plans = {p.id: p for p in (msgspec.json.decode(d, type=chat.Plan) for d in self.store.load("plan"))}
         self.grants = {g.id: g for g in (msgspec.json.decode(d, type=chat.Grant) for d in self.store.load("grant"))}
+        # A turn under way goes on through a write that was refused, and looks up its own record.
+        opened = [id for id in self.turns if (held := self.sessions.get(id)) is not None and held.turn]
         self.turns, self.parts = {}, {}
+        for id in opened:
+            self.open_session(id)
         self.offsets = dict(self.store.offsets())
         self.ring.clear()
         self.ring_start = self.store.newest_seq()

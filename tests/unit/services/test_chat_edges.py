@@ -12,7 +12,7 @@ import pytest
 from ragent_jupyter.domain.chat import TextPart, ToolPart
 from ragent_jupyter.domain.errors import BadInput, MissingPart, TooLarge
 from ragent_jupyter.domain.model import Message, Text, ToolResult, ToolUse
-from ragent_jupyter.domain.wire_chat import ChangeQueue, SendMessage
+from ragent_jupyter.domain.wire_chat import ChangeQueue, PatchSession, SendMessage
 from ragent_jupyter.services.commands import Done, NewSession
 from tests.support.mind import Desk, ToldModel, approve, call, run
 
@@ -215,5 +215,29 @@ def test_a_turn_that_broke_off_with_a_full_disk_says_so_once_there_is_room_and_t
         assert [p.status for p in desk.parts(session) if isinstance(p, TextPart)] == ["cut"]
         await desk.say(session, "two")
         assert (await desk.over(session)).status == "done" and not desk.chat._broken
+
+    run(body)
+
+
+def test_a_write_that_is_refused_once_while_a_text_is_written_costs_the_turn_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def body() -> None:
+        gate = asyncio.Event()
+        desk = Desk(ToldModel([Text("half of"), gate, Text("it")]))
+        session, other = await desk.begin(), await desk.begin()
+        await desk.say(session, "one")
+        await desk.until(lambda: any(isinstance(p, TextPart) for p in desk.shell.parts[session].values()))
+
+        async def refusing(tx: Any) -> Any:
+            raise MissingPart("The disk is full.", "Free some space.")
+
+        with monkeypatch.context() as full:
+            full.setattr(desk.shell.store, "commit", refusing)
+            with pytest.raises(MissingPart):
+                await desk.sessions.patch(other, PatchSession(title="elsewhere"))
+        gate.set()
+        assert (await desk.over(session)).status == "done"
+        assert [p.text for p in desk.parts(session) if isinstance(p, TextPart)] == ["half of", "it"]
 
     run(body)
