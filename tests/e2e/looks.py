@@ -149,7 +149,7 @@ CHAT_SIZES = {"280": (280, 720), "320": (320, 760), "400": (400, 860), "900": (9
 
 def take_chat(folder: Path, wanted: list[str]) -> None:
     """The chat on the page outside Lab, over a played server."""
-    from .fake_chat import CHAT_SCENES
+    from .chat_scenes import CHAT_SCENES
 
     folder.mkdir(parents=True, exist_ok=True)
     shots = [(scene, size, "light") for scene in ("talk", "ask", "busy", "new", "list") for size in CHAT_SIZES]

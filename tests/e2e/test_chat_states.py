@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect
 
 from ragent_jupyter.domain.chat import TextPart
 
-from .fake_chat import CHAT_SCENES, ChatDoor, a_conversation, long_chat, open_chat
+from .chat_scenes import CHAT_SCENES, a_conversation, long_chat, open_chat
+from .fake_chat import ChatDoor
 
 STATIC = Path(__file__).parents[2] / "ragent_jupyter" / "static" / "page.js"
 pytestmark = pytest.mark.skipif(not STATIC.exists(), reason="the page is not built")
