@@ -21,7 +21,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import Resolver
-from tornado.web import authenticated, stream_request_body
+from tornado.web import HTTPError, authenticated, stream_request_body
 from tornado.websocket import (
     WebSocketClientConnection,
     WebSocketClosedError,
@@ -83,6 +83,7 @@ class RelayHandler(RagentHandler):
     def initialize(self, **kwargs: Any) -> None:
         self._body = bytearray()
         self._too_large = False
+        self._refused: HTTPError | None = None
         self._upstream: IOStream | None = None
         self._gone = False
         self._flowing = False
@@ -90,12 +91,22 @@ class RelayHandler(RagentHandler):
         self._content_type = "application/json"
 
     async def prepare(self) -> None:  # type: ignore[override]
-        await super().prepare()
-        length = self.request.headers.get("Content-Length", "0")
-        if not self._finished and length.isdigit() and int(length) > MAX_BODY:
+        length = self.request.headers.get("Content-Length", "")
+        size = int(length) if length.isdecimal() and length.isascii() else 0
+        try:
+            await super().prepare()
+        except HTTPError as error:
+            if not 0 < size <= MAX_BODY:
+                raise
+            # Most clients see no refusal while they send, only a broken line: the body is read to its end, unkept.
+            self._refused = error
+            return
+        if not self._finished and size > MAX_BODY:
             self.refuse(_too_large())
 
     def data_received(self, chunk: bytes) -> None:
+        if self._refused is not None:
+            return
         if len(self._body) + len(chunk) > MAX_BODY:
             self._too_large = True
             self._body.clear()
@@ -128,6 +139,8 @@ class RelayHandler(RagentHandler):
         await self.relay()
 
     async def relay(self) -> None:
+        if self._refused is not None:
+            raise self._refused
         if self._too_large:
             return self.refuse(_too_large())
         try:

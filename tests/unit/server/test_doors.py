@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import re
@@ -56,6 +57,25 @@ async def test_without_credentials_no_verb_of_any_route_answers(
         assert "/login" in refused.value.response.headers["Location"]
     else:
         assert refused.value.code in (403, 405)
+    assert fakes.started == 0
+
+
+@pytest.mark.parametrize("path", ["runs", "runs/run_1/start", "prefs"])
+async def test_who_is_refused_while_sending_hears_why(
+    http_server_client: Any, http_server_port: Any, jp_base_url: str, project: Path, fakes: Fakes, path: str
+):
+    reader, writer = await asyncio.open_connection("127.0.0.1", http_server_port[-1])
+    body = b"x" * 5_000_000
+    head = f"POST {jp_base_url}ragent/api/v1/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    try:
+        writer.write(head.encode())
+        await writer.drain()
+        await asyncio.sleep(0.05)  # a server that refuses before it has read would have hung up by now
+        writer.write(body)
+        await writer.drain()
+        assert b" 403 " in await asyncio.wait_for(reader.readline(), 10)
+    finally:
+        writer.close()
     assert fakes.started == 0
 
 
