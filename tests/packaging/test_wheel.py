@@ -39,6 +39,7 @@ def test_the_wheel_holds_all_parts_and_nothing_else(made: Made) -> None:
         f"ragent_jupyter-{VERSION}.data/data/etc/jupyter/jupyter_server_config.d/ragent_jupyter.json",
         "ragent_jupyter/static/page.js", "ragent_jupyter/static/page.css", "ragent_jupyter/static/anywidget.js",
         "ragent_jupyter/docs/index.md", "ragent_jupyter/templates/ragent.html", "ragent_jupyter/py.typed",
+        "ragent_jupyter/adapters/models/catalog.json", "ragent_jupyter/static/pagemath.js",
         "ragent_jupyter/examples/next_letter/train.py", "ragent_jupyter/examples/next_letter/sweep.json",
         "ragent_jupyter/runfiles/wrapper.py", "ragent_sidecar/__main__.py", "ragent_sidecar/py.typed",
     ]  # fmt: skip
@@ -60,6 +61,8 @@ def test_every_module_of_the_checkout_is_in_the_wheel(made: Made) -> None:
     modules = [name.removeprefix("sidecar/") for name in inside if re.match(r"(ragent_jupyter|sidecar)/.*\.py$", name)]
     assert len(modules) > 100
     assert [name for name in modules if name not in files] == []
+    pages = [name for name in inside if name.startswith("ragent_jupyter/docs/")]
+    assert len(pages) > 10 and [name for name in pages if name not in files] == []
     assert "labextension/yarn.lock" in inside and "tests/run.sh" in inside
     assert not [name for name in inside if "node_modules" in name]
 
