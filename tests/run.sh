@@ -137,7 +137,7 @@ run_stage() { # name, limit in seconds
   return $rc
 }
 
-declare -A LIMIT=([setup]=1200 [setup_fast]=900 [static]=300 [ts]=300 [unit]=900 [unit_fast]=400 [contracts]=1200 [browser]=1200
+declare -A LIMIT=([setup]=1200 [setup_fast]=900 [static]=300 [ts]=300 [unit]=900 [unit_fast]=400 [contracts]=1500 [browser]=1500
   [notebooks]=400 [quickstart]=1200 [soak]=600 [bench]=500 [wheel]=500)
 BROKEN=()
 case "${1:-full}" in
