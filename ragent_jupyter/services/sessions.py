@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ragent_jupyter.domain.chat import TURN_OVER, Part, Provenance, Session, Turn
-from ragent_jupyter.domain.errors import NotAllowed, NotFound, WrongMoment
+from ragent_jupyter.domain.errors import BadInput, NotAllowed, NotFound, WrongMoment
 from ragent_jupyter.domain.wire_chat import CreateSession, PatchSession, SessionReply, SessionsReply
 from ragent_jupyter.rules.prompt import one_line, standing
 
@@ -19,6 +19,12 @@ from .shell import Change, Shell
 def stable_id(prefix: str, key: str) -> str:
     """The same key gives the same id: what is asked twice is made once."""
     return f"{prefix}_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _short(text: str | None, what: str) -> None:
+    """A chat is told whole with every change of its status, so nothing in it may be endless. Raises BadInput."""
+    if text is not None and len(text) > 1000:
+        raise BadInput(f"The {what} of a chat has {len(text):,} characters.", "Give at most 1,000.")
 
 
 class SessionsDesk:
@@ -69,6 +75,8 @@ class SessionsDesk:
         id = stable_id("ses", wish.request_id) if wish.request_id else self.make_id("ses")
         if id in self.shell.sessions:
             return self.shell.sessions[id]
+        _short(wish.model, "model")
+        _short(wish.notebook, "notebook")
         now = self.shell.clock.now()
         session = Session(
             id=id,
@@ -128,6 +136,8 @@ class SessionsDesk:
             if wish.mode == "bypass":
                 self.may_bypass()
             new["mode"] = wish.mode
+        _short(wish.model, "model")
+        _short(wish.notebook, "notebook")
         for name in ("model", "notebook", "archived"):
             if getattr(wish, name) is not None:
                 new[name] = getattr(wish, name)

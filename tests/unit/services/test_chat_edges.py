@@ -241,3 +241,19 @@ def test_a_write_that_is_refused_once_while_a_text_is_written_costs_the_turn_not
         assert [p.text for p in desk.parts(session) if isinstance(p, TextPart)] == ["half of", "it"]
 
     run(body)
+
+
+@pytest.mark.parametrize("field", ["model", "notebook"])
+def test_what_a_chat_keeps_of_itself_is_never_endless(field: str) -> None:
+    async def body() -> None:
+        desk = Desk(ToldModel())
+        session = await desk.begin(**{field: "x" * 1000})
+        for wish in (
+            desk.sessions.patch(session, PatchSession(**{field: "x" * 1001})),
+            desk.begin(**{field: "x" * 1001}),
+        ):
+            with pytest.raises(BadInput):
+                await wish
+        assert len(getattr(desk.sessions.get(session), field)) == 1000 and len(desk.shell.sessions) == 1
+
+    run(body)
