@@ -235,7 +235,7 @@ class Status(EngineHandler):
 class Doctor(EngineHandler):
     async def get(self) -> None:
         checks = await asyncio.get_running_loop().run_in_executor(None, self.engine.status.doctor)
-        self.reply(200, DoctorReply(checks=checks))
+        self.reply(200, DoctorReply(checks=[*checks, self.engine.mind.judge.check()]))
 
 
 class PrefsHandler(EngineHandler):

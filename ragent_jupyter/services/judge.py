@@ -33,6 +33,7 @@ from ragent_jupyter.domain.model import (
 )
 from ragent_jupyter.domain.ports import MetricReader, RowPut, Tx
 from ragent_jupyter.domain.run import Run, RunStatus
+from ragent_jupyter.domain.wire import Check
 from ragent_jupyter.rules import judge as rules
 from ragent_jupyter.rules import run_life
 from ragent_jupyter.rules.digest import Curve, Direction, digests, direction_of
@@ -57,6 +58,7 @@ BUDGET_USD = 1.0  # a day, unless the pref `judge_budget_usd_day` says otherwise
 _BLIND_CALLS = 500  # a day, of a model without a known price
 _AT_ONCE = 2
 _MODEL_S = 10.0
+_TOMORROW = "It goes on tomorrow (UTC) where it ended; a higher limit lets it go on now."
 _METRICS = 6
 _LINES = 34  # of curves; the head, the alerts and what is new take the rest of the 40
 _TAIL = 3000  # bytes of the log
@@ -153,6 +155,15 @@ class JudgeDesk:
             return None
         self.health = ""
         return model
+
+    def check(self) -> Check:
+        """For the doctor: who judges, or why nobody does. That is no fault: the rules watch without a model."""
+        model = self.model()
+        if model is not None:
+            over = self._too_dear(model)
+            return Check(name="judge", ok=not over, detail=over or model.info.id, remedy=_TOMORROW if over else "")
+        said = "switched off" if self.health == "off" else self.health.rstrip(".")
+        return Check(name="judge", ok=True, detail=f"{said}; the rules alone watch runs")
 
     def _there(self) -> bool:
         """Whether there is a model, asked for at most every few seconds: a keyring may be slow."""

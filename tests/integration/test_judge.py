@@ -304,6 +304,7 @@ def test_the_day_s_budget_holds_and_tomorrow_no_row_was_skipped(tmp_path: Path) 
             await world.pass_time(100.0)
         spent = len(provider.calls)
         assert 1 <= spent <= 2 and "budget" in world.shell.runs[RUN].health
+        assert not world.judge.check().ok and "budget" in world.judge.check().detail
         world.clock.at += 86400.0
         await world.pass_time(LONGEST_S + 10.0)
         assert len(provider.calls) == spent + 1 and world.partition()[-1][1] == world.rows
@@ -317,11 +318,13 @@ def test_without_a_model_or_switched_off_nothing_is_asked(tmp_path: Path) -> Non
         world.log_rows(5)
         await world.shell.commit([Change("prefs_changed", {"id": "judge", "value": False})])
         await world.pass_time(100.0)
-        assert world.judge.health == "off"
+        assert world.judge.health == "off" and "switched off" in world.judge.check().detail
         roles = {"roles": {"judge": "builtin:assistant"}}
         told = [("judge", None), ("models", roles)]
         await world.shell.commit([Change("prefs_changed", {"id": k, "value": v}) for k, v in told])
         await world.pass_time(100.0)
+        check = world.judge.check()
+        assert (check.name, check.ok) == ("judge", True) and check.detail.startswith("no model; the rules alone")
         assert world.judge.health == "no model" and provider.calls == [] and world.shell.runs[RUN].health == ""
 
     with FakeProvider(default=verdict()) as provider:
