@@ -165,7 +165,7 @@ class Mind:
     def _limits(self) -> Limits:
         prefs = self.shell.prefs
         cost = prefs.get("turn_cost_usd")
-        return Limits(steps=int(prefs.get("turn_steps") or 50), cost=float(cost) if cost else None)
+        return Limits(steps=int(prefs.get("turn_steps") or 50), cost=None if cost is None else float(cost))
 
     # --- what the composer offers -------------------------------------------------------------------------------------
     def options(self) -> ChatOptions:

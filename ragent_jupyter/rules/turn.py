@@ -197,7 +197,7 @@ def _limit(state: TurnState, at: float) -> str:
     limits, spent = state.limits, state.spent
     if limits.steps is not None and state.step >= limits.steps:
         return f"It stopped after {limits.steps} steps, the limit of a turn. Say “go on” to continue."
-    if limits.cost is not None and spent.cost is not None and spent.cost >= limits.cost:
+    if limits.cost is not None and spent.cost and spent.cost >= limits.cost:  # what costs nothing has no limit
         return f"It stopped at ${spent.cost:.2f}, the limit of a turn is ${limits.cost:.2f}."
     if limits.tokens is not None and spent.prompt + spent.output >= limits.tokens:
         return f"It stopped after {spent.prompt + spent.output:,} tokens, the limit of a turn is {limits.tokens:,}."

@@ -148,6 +148,7 @@ def test_the_same_call_four_times_in_a_row_is_a_loop() -> None:
     [
         (Limits(steps=1), "1 steps"),
         (Limits(cost=0.5), "$0.60"),
+        (Limits(cost=0.0), "$0.60"),
         (Limits(tokens=10), "12 tokens"),
         (Limits(wall_s=5), "minutes"),
     ],
@@ -156,6 +157,12 @@ def test_a_limit_ends_the_turn_with_its_own_reason(limits: Limits, word: str) ->
     state, _ = through(said(call(), cost=0.6, input=10, output=2), limits=limits)
     _, effects = turn(state, Done(at=6.0, call_id="c1"))
     assert isinstance(effects[0], Finish) and effects[0].status == "done" and word in effects[0].reason
+
+
+def test_no_money_at_all_is_enough_for_what_is_free() -> None:
+    state, _ = through(said(call(), cost=0.0), limits=Limits(cost=0.0))
+    _, effects = turn(state, Done(at=1.0, call_id="c1"))
+    assert effects == [CallModel(step=2, tries=1)]
 
 
 def test_waiting_for_a_person_does_not_eat_the_time_limit() -> None:
