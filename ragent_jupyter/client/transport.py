@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ragent_jupyter.domain.errors import RagentError, Unreachable, from_wire
+from ragent_jupyter.domain.errors import BadInput, RagentError, Unreachable, from_wire
 from ragent_jupyter.domain.wire import ErrorReply
 
 API = "/ragent/api/v1/"
@@ -107,7 +107,12 @@ def _open(
     headers = {"Accept": accept, **(more or {})}
     data: bytes | None = None
     if body is not None:
-        data = msgspec.json.encode(body)
+        try:
+            data = msgspec.json.encode(body)
+        except UnicodeEncodeError:
+            raise BadInput(
+                "The text holds bytes that are not UTF-8, or half a character.", "Send it as UTF-8."
+            ) from None
         headers["Content-Type"] = "application/json"
     elif method != "GET":
         data = b""

@@ -281,6 +281,11 @@ def test_a_folder_that_cannot_be_written_is_refused_in_words(tmp_path: Path) -> 
         ensure_engine(tmp_path)
 
 
+def test_a_text_that_is_no_utf_8_is_refused_in_words(engine: FakeEngine, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="not UTF-8"):
+        Client(tmp_path).post("sessions", {"title": "caf\udce9"})  # as Python gives it from a Latin-1 command line
+
+
 def test_versions_compare_as_numbers() -> None:
     assert is_newer("0.10.0", "0.9.9")
     assert not is_newer("0.2.0.dev3", "0.2.0")
