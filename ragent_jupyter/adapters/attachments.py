@@ -105,5 +105,5 @@ def _cells(data: bytes) -> str:
     try:
         cells = json.loads(data)["cells"]
         return "\n\n".join(f"[{cell['cell_type']}]\n{''.join(cell['source'])}" for cell in cells)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):  # no notebook, whatever it is called
         return data.decode("utf-8", "replace")
