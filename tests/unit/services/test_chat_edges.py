@@ -247,10 +247,11 @@ def test_a_write_that_is_refused_once_while_a_text_is_written_costs_the_turn_not
 def test_what_a_chat_keeps_of_itself_is_never_endless(field: str) -> None:
     async def body() -> None:
         desk = Desk(ToldModel())
+        long: dict[str, Any] = {field: "x" * 1001}
         session = await desk.begin(**{field: "x" * 1000})
         for wish in (
-            desk.sessions.patch(session, PatchSession(**{field: "x" * 1001})),
-            desk.begin(**{field: "x" * 1001}),
+            desk.sessions.patch(session, PatchSession(**long)),
+            desk.begin(**long),
         ):
             with pytest.raises(BadInput):
                 await wish
