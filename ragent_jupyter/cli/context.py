@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from ragent_jupyter.domain.errors import CannotBeDone
 
@@ -34,12 +34,15 @@ class Context:
             raise CannotBeDone(f"{folder} is not a folder.", "Give --workdir a folder that exists.")
         return folder.resolve()
 
-    def client(self, *, create: bool = False) -> Client:
-        """The project's engine. create: this verb may make the folder a project; others leave no trace in it."""
+    def client(self, *, create: bool = False, piped: bool = False) -> Client:
+        """The project's engine. create: this verb may make the folder a project; others leave no trace in it.
+
+        piped: stdin may hold what was piped in by somebody who sits at the screen.
+        """
         from ragent_jupyter.client import Client
 
         # Approvals are a person's: a script or an agent's shell that runs this program has nobody at its stdin.
-        somebody = sys.stdin is not None and sys.stdin.isatty()
+        somebody = _at_a_terminal(sys.stdin) or (piped and _at_a_terminal(sys.stderr))
         client = Client(self.workdir, door="terminal" if somebody else "script")
         if not create and not (client.project / ".ragent").is_dir():
             raise CannotBeDone(
@@ -47,6 +50,10 @@ class Context:
                 "Start a run (ragent run -- python train.py), try `ragent quickstart`, or go to your project's folder.",
             )
         return client
+
+
+def _at_a_terminal(stream: IO[str] | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def caller_python() -> str | None:

@@ -28,7 +28,7 @@ def keys(context: Context) -> int:
     if not args.name:
         raise BadInput("No key was named.", "For example: ragent keys set ANTHROPIC_API_KEY")
     value = _value(out, args.name) if args.action == "set" else None
-    states = context.client(create=True).put_key(args.name, value)
+    states = context.client(create=True, piped=True).put_key(args.name, value)
     out.document({"keys": states})
     _list(out, [state for state in states if state.name == args.name])
     return DONE

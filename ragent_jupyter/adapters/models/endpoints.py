@@ -231,7 +231,7 @@ class Endpoints:
         if provider == "compatible":
             return ModelFailed("missing", "No server of one's own is named.", "Set ANTHROPIC_BASE_URL to its base URL.")
         key = _KEY_OF[provider]
-        return ModelFailed("missing", f"There is no {key}.", f"Set it: ragent keys set {key}. The sidebar can as well.")
+        return ModelFailed("missing", f"There is no {key}.", f"Set it: ragent keys set {key}")
 
 
 def _about(id: str) -> dict[str, Any]:

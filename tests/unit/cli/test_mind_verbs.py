@@ -117,6 +117,12 @@ def test_keys(engine: FakeEngine, ragent: Ragent, monkeypatch: pytest.MonkeyPatc
     assert "sk-secret" not in ragent("keys", "set", "OPENAI_API_KEY").out
     assert ragent("keys", "remove", "OPENAI_API_KEY").code == 0
     assert [b["value"] for b in engine.bodies("PUT", "keys")] == ["sk-secret-1234", None]
+    assert engine.doors[-1] == "script", "nobody is there"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("sk-secret-1234\n"))
+    assert ragent("keys", "set", "OPENAI_API_KEY").code == 0
+    assert engine.doors[-1] == "terminal", "somebody sits at the screen, and pipes a key in"
+    assert ragent("keys").code == 0 and engine.doors[-1] == "script"
     assert ragent("keys", "set").code == 2
     assert ragent("keys", "set", "X", "sk-on-the-command-line").code == 2, "never as an argument"
     assert ragent("keys", "set", "X").code == 2, "an empty stdin"
