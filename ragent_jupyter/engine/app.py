@@ -352,6 +352,9 @@ def main(argv: list[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
     )
 
+    for name in ("httpx", "httpx2"):  # a line a call, with the address, in which a password may stand
+        logging.getLogger(name).setLevel(logging.WARNING)
+
     async def serve() -> None:
         engine = Engine(Path(args.project), idle_s=args.idle, take_over=args.take_over)
         loop = asyncio.get_running_loop()

@@ -180,6 +180,7 @@ def test_a_client_with_nothing_but_a_token(served: Served, provider: FakeProvide
     written = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
     written[served.log] = served.log.read_bytes()
     assert any(b"show.py" in data for data in written.values())
+    assert not [path for path, data in written.items() if b"HTTP Request" in data], "no line for each call"
     for secret in (KEY, token, "a secret question"):
         assert [path for path, data in written.items() if secret.encode() in data] == []
         assert [name for name in names if secret in name] == []
