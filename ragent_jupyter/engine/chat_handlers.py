@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 from tornado.iostream import StreamClosedError
 
-from ragent_jupyter.domain.errors import BadInput
+from ragent_jupyter.domain.errors import BadInput, NotAllowed
 from ragent_jupyter.domain.wire_chat import (
     AnswerApproval,
     AttachmentReply,
@@ -47,6 +47,17 @@ class ChatHandler(EngineHandler):
     def door(self) -> str:
         return self.request.headers.get("X-Ragent-Door", "script")
 
+    def check_mode(self, mode: str | None) -> None:
+        """A mode that asks less is chosen where a person sits: code that an agent runs must not choose it for itself.
+
+        Raises NotAllowed.
+        """
+        if mode in ("accept_edits", "bypass") and self.door not in PEOPLE:
+            raise NotAllowed(
+                f"Code in a notebook or a script cannot choose the mode {mode!r}.",
+                "Choose it in the sidebar, on the phone page, or in a terminal with `ragent chat --mode`.",
+            )
+
 
 class Sessions(ChatHandler):
     def get(self) -> None:
@@ -54,7 +65,9 @@ class Sessions(ChatHandler):
         self.reply(200, self.mind.sessions.page(self.arg("q") or "", self.flag("archived"), limit))
 
     async def post(self) -> None:
-        self.reply(201, await self.mind.sessions.create(self.body(CreateSession), self.by))
+        wish = self.body(CreateSession)
+        self.check_mode(wish.mode)
+        self.reply(201, await self.mind.sessions.create(wish, self.by))
 
 
 class SessionOptions(ChatHandler):
@@ -73,7 +86,9 @@ class OneSession(ChatHandler):
         self.reply(200, self.mind.sessions.read(session, self.int_arg("turns", 20), self.arg("before") or ""))
 
     async def patch(self, session: str) -> None:
-        self.reply(200, await self.mind.sessions.patch(session, self.body(PatchSession)))
+        wish = self.body(PatchSession)
+        self.check_mode(wish.mode)
+        self.reply(200, await self.mind.sessions.patch(session, wish))
 
     async def delete(self, session: str) -> None:
         self.reply(200, await self.mind.sessions.patch(session, PatchSession(archived=True)))
@@ -81,7 +96,9 @@ class OneSession(ChatHandler):
 
 class Messages(ChatHandler):
     async def post(self, session: str) -> None:
-        self.reply(202, await self.mind.chat.send(session, self.body(SendMessage), self.by, self.door in PEOPLE))
+        wish = self.body(SendMessage)
+        self.check_mode(wish.mode)
+        self.reply(202, await self.mind.chat.send(session, wish, self.by, self.door in PEOPLE))
 
 
 class Queue(ChatHandler):

@@ -22,7 +22,10 @@ class Keys(_Models):
 
     async def put(self) -> None:
         if self.request.headers.get("X-Ragent-Door", "") not in PEOPLE:
-            raise NotAllowed("Only a person sets keys.", "Use `ragent keys set` in a terminal, or set it in the environment of the engine.")
+            raise NotAllowed(
+                "Only a person sets keys.",
+                "Use `ragent keys set` in a terminal, or set it in the environment of the engine.",
+            )
         await self.models.put_key(self.body(PutKey))
         self.reply(200, self.models.keys_reply())
 

@@ -264,8 +264,9 @@ class RagentMagics(Magics):
 
 def _chat_fields(options: dict[str, Any]) -> dict[str, Any]:
     mode = options.get("mode")
-    if mode not in (None, "ask", "accept_edits", "plan"):
-        raise BadInput(f"--mode cannot be {mode!r}.", "One of: ask, accept_edits, plan.")
+    if mode not in (None, "ask", "plan"):
+        # One that asks less is chosen where a person sits, not by code that an agent may run.
+        raise BadInput(f"--mode cannot be {mode!r} in a cell.", "One of: ask, plan. Others: in the sidebar.")
     name = options.get("o")  # now, not when the answer is there and paid for
     if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
         raise BadInput(f"{name!r} is no name of a variable.", "Use -o answer.")

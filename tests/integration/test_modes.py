@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ragent_jupyter.client import Client
 from ragent_jupyter.domain.errors import NotAllowed
 from tests.integration.test_chat import Talk, talk, text_of, tools_of
 
@@ -45,6 +46,23 @@ def test_a_plan_that_is_refused_leaves_plan_mode_as_it_is(talk: Talk) -> None:
     held = talk.over(session)
     assert [t.status for t in tools_of(held)] == ["refused", "refused"] and held.session.mode == "plan"
     assert "too much" in talk.provider.calls[1].last_result and not (talk.p.folder / "made.txt").exists()
+
+
+@pytest.mark.parametrize("door", ["kernel", "script"])
+def test_code_cannot_choose_a_mode_that_asks_less(talk: Talk, door: str) -> None:
+    code = Client(talk.p.folder, door=door)  # type: ignore[arg-type]
+    session = talk.begin()
+    for method, path, body in (
+        (code.post, "sessions", {"mode": "accept_edits"}),
+        (code.patch, f"sessions/{session}", {"mode": "accept_edits"}),
+        (code.post, f"sessions/{session}/messages", {"text": "x", "mode": "accept_edits"}),
+    ):
+        with pytest.raises(NotAllowed):
+            method(path, body)
+    held = talk.read(session)
+    assert held.session.mode == "ask" and not held.turns
+    code.patch(f"sessions/{session}", {"mode": "plan"})
+    assert talk.read(session).session.mode == "plan"
 
 
 def test_bypass_is_offered_where_an_administrator_says_so_and_is_never_kept(

@@ -115,7 +115,9 @@ def test_json_and_text(shell: InteractiveShell, engine: FakeEngine, seen: Any) -
     assert cell(shell, "x", "-f text")._repr_mimebundle_() == {"text/plain": "# plain"}
 
 
-@pytest.mark.parametrize("line", ["-f pdf", "--mode bypass", "--nope", "-f", "-o 1st", "-o class"])
+@pytest.mark.parametrize(
+    "line", ["-f pdf", "--mode bypass", "--mode accept_edits", "--nope", "-f", "-o 1st", "-o class"]
+)
 def test_a_line_that_cannot_be_read_sends_nothing(shell: InteractiveShell, engine: FakeEngine, line: str) -> None:
     chat = FakeChat(engine)
     with pytest.raises(BadInput):

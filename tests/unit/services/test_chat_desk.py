@@ -393,7 +393,9 @@ def test_a_result_is_cut_after_its_secrets_are_gone() -> None:
 
         model = ToldModel([call("long", id="a")], [Text("I see.")])
         desk = Desk(model)
-        desk.kit.tools.add(SimpleTool(ToolSpec(name="long", title="l", description="l", args=Empty, effect="read"), long))
+        desk.kit.tools.add(
+            SimpleTool(ToolSpec(name="long", title="l", description="l", args=Empty, effect="read"), long)
+        )
         session = await desk.begin()
         await desk.say(session, "go")
         await desk.over(session)
