@@ -83,14 +83,14 @@ class ToolCalls:
         return outcome
 
     def _context(self, part: ToolPart, answers: Mapping[str, Any] | None = None) -> ToolContext:
-        said: list[str] = []
+        newest = ""
 
         def say(text: str) -> None:
-            said.append(text)
-            tail = self.seat.kit.redact("".join(said)[-20_000:])[-2000:]  # a cut leaves half a key
-            self.seat.shell.whisper(
-                "sessions", "tool_progress", {"session_id": self.seat.session_id, "part_id": part.id, "tail": tail}
-            )
+            nonlocal newest
+            newest = (newest + text)[-4000:]
+            tail = self.seat.kit.redact(newest)[-2000:]
+            told = {"session_id": self.seat.session_id, "part_id": part.id, "tail": tail}
+            self.seat.shell.whisper("sessions", "tool_progress", told)
 
         return ToolContext(
             session_id=self.seat.session_id,
