@@ -87,7 +87,7 @@ class ToolCalls:
 
         def say(text: str) -> None:
             nonlocal newest
-            newest = (newest + text)[-4000:]
+            newest = (newest + text)[-20_000:]  # a cut leaves half a key: far from what is shown
             tail = self.seat.kit.redact(newest)[-2000:]
             told = {"session_id": self.seat.session_id, "part_id": part.id, "tail": tail}
             self.seat.shell.whisper("sessions", "tool_progress", told)

@@ -123,7 +123,9 @@ def test_a_newer_database_is_refused_and_left_alone(one: Project) -> None:
     import sqlite3
 
     connection = sqlite3.connect(database)
-    connection.execute("update schema_version set version = 999")
+    connection.execute(
+        "update schema_version set version = 999 where version = (select max(version) from schema_version)"
+    )
     assert connection.total_changes == 1
     connection.commit()
     connection.close()
