@@ -228,7 +228,7 @@ class AnthropicFold:
             case "content_block_delta":
                 return self._delta(event)
             case "content_block_stop":
-                return self._end_block(event.get("index"))
+                return self._end_block(_place(event))
             case "message_delta":
                 self._count(event.get("usage"))
                 self._stop = _dict(event.get("delta")).get("stop_reason") or self._stop
@@ -276,7 +276,7 @@ class AnthropicFold:
             return [Alive()]
         one = _Open(len(self._content), str(kind), start)
         self._content.append(None)
-        self._open[event.get("index")] = one
+        self._open[_place(event)] = one
         made: list[ModelEvent] = []
         if kind == "tool_use":
             made.append(BlockBegan(one.index, "tool_use", one.call_id(self._id), one.name))
@@ -288,7 +288,7 @@ class AnthropicFold:
         return made
 
     def _delta(self, event: dict[str, Any]) -> list[ModelEvent]:
-        one = self._open.get(event.get("index"))
+        one = self._open.get(_place(event))
         delta = _dict(event.get("delta"))
         if one is None:
             if self._began:
@@ -331,6 +331,12 @@ class AnthropicFold:
         self.ended = True
         content = [b for b in self._content if b is not None]
         return [*self._begin(), *made, Ended(_STOPS.get(self._stop, "other"), self.usage, content, self.request_id)]
+
+
+def _place(event: dict[str, Any]) -> int | None:
+    """Which block of the message an event is of; None where a server says nothing that could be one."""
+    index = event.get("index")
+    return index if isinstance(index, int) else None
 
 
 def _dict(value: Any) -> dict[str, Any]:

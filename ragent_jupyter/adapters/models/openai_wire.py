@@ -243,8 +243,8 @@ class OpenAIFold:
         function = call.get("function")
         function = function if isinstance(function, dict) else {}
         name, id = str(function.get("name") or ""), str(call.get("id") or "")
-        place = call.get("index")
-        if place is None:  # some servers send each call whole and count none
+        place: int | str | None = call.get("index")
+        if not isinstance(place, int):  # some servers send each call whole and count none
             place = f"call {len(self._calls)}" if name else next(reversed(self._calls), None)
         one = self._calls.get(place)
         made: list[ModelEvent] = []

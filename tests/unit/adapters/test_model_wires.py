@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ragent_jupyter.adapters.keys import LocalKeys
@@ -278,6 +278,7 @@ KINDS = st.sampled_from(
 )  # fmt: skip
 
 
+@example([("content_block_delta", {"type": None, "index": []})])
 @given(st.lists(st.tuples(KINDS, JSON), max_size=8))
 def test_whatever_comes_is_events_or_a_failure(sent: list[tuple[str, Any]]) -> None:
     for make in (anthropic_wire.AnthropicFold, openai_wire.OpenAIFold):
