@@ -339,8 +339,9 @@ def _mark(state: TurnState, call_id: str, to: Literal["running", "over"], ends: 
 
 
 def _done(state: TurnState, event: Done) -> tuple[TurnState, list[TurnEffect]]:
-    known = next((call for call in state.calls if call.id == event.call_id), None)
-    if known is None or known.state == "over":
+    # One after the other: only the first that is not over is under way, and nothing else can be done.
+    known = next((call for call in state.calls if call.state != "over"), None)
+    if known is None or known.id != event.call_id:
         return state, []
     stops = event.ends_turn or known.name in state.limits.stop_tools
     state = msgspec.structs.replace(

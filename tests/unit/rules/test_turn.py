@@ -66,6 +66,12 @@ def test_calls_are_made_one_after_the_other_and_the_model_reads_all_results_at_o
     assert effects == [CallModel(step=2, tries=1)]
 
 
+def test_a_call_that_was_not_asked_for_yet_cannot_be_done() -> None:
+    state, _ = through(said(call("a"), call("b")))
+    assert turn(state, Done(at=1.0, call_id="b")) == (state, [])
+    assert turn(state, Done(at=1.0, call_id="z")) == (state, [])
+
+
 def test_a_broken_stream_is_asked_again_and_its_step_counts_once() -> None:
     state, effects = through(Failed(at=1.0, kind="cut", problem="broke off", chance=0.5))
     assert effects == [WaitApi(seconds=2.0, why="broke off")] and state.phase == "waiting_api"
