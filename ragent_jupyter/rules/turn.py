@@ -181,6 +181,10 @@ def _over(state: TurnState) -> TurnState:
     return msgspec.structs.replace(state, phase="over")
 
 
+def _fail(state: TurnState, type: str, reason: str, remedy: str) -> tuple[TurnState, list[TurnEffect]]:
+    return _over(state), [Finish(status="failed", reason=reason, remedy=remedy, type=type)]
+
+
 def _call(state: TurnState, at: float, note: str = "") -> tuple[TurnState, list[TurnEffect]]:
     """The next step, unless a limit is reached."""
     spent = _limit(state, at)
@@ -223,27 +227,20 @@ def _answered(state: TurnState, event: Answered) -> tuple[TurnState, list[TurnEf
     state = msgspec.structs.replace(state, spent=add(state.spent, event.usage))
     match event.stop_reason:
         case "refusal":
-            return _over(state), [
-                Finish(
-                    status="failed",
-                    reason="The model declined to answer.",
-                    remedy="Say it differently, or choose another model.",
-                    type="refusal",
-                )
-            ]
+            return _fail(
+                state, "refusal", "The model declined to answer.", "Say it differently, or choose another model."
+            )
         case "context_exceeded":
             return _too_large(state)
-        case "max_tokens" if event.calls or state.continued < CONTINUES:
+        case "max_tokens":
             # A call that was cut off by its own length is no call. The shell has marked it as cut.
             if state.continued >= CONTINUES:
-                return _over(state), [
-                    Finish(
-                        status="failed",
-                        reason="The model's answers were cut off by their length three times.",
-                        remedy="Ask for something smaller, or raise the model's output limit.",
-                        type="max_tokens",
-                    )
-                ]
+                return _fail(
+                    state,
+                    "max_tokens",
+                    "The model's answers were cut off by their length three times.",
+                    "Ask for something smaller, or raise the model's output limit.",
+                )
             after = msgspec.structs.replace(state, continued=state.continued + 1)
             note = "Your last message was cut off by the output limit. Go on from where it ended; keep calls short."
             return _call(after, event.at, note)
@@ -254,26 +251,22 @@ def _answered(state: TurnState, event: Answered) -> tuple[TurnState, list[TurnEf
             after = msgspec.structs.replace(state, nudged=True)
             return _call(after, event.at, "A tool call is needed here, not text. Call one of the tools.")
         if state.limits.must_call:
-            return _over(state), [
-                Finish(
-                    status="failed",
-                    reason="The model answered with text where it had to call a tool, twice.",
-                    remedy="Choose a model that can use tools.",
-                    type="no_tool",
-                )
-            ]
+            return _fail(
+                state,
+                "no_tool",
+                "The model answered with text where it had to call a tool, twice.",
+                "Choose a model that can use tools.",
+            )
         return _over(state), [Finish(status="done")]
     key = tuple((call.name, _spelled(call.input)) for call in event.calls)
     repeated = state.repeated + 1 if key == state.last_calls else 0
     if repeated >= REPEATS:
-        return _over(state), [
-            Finish(
-                status="failed",
-                reason=f"The model made the same call {REPEATS + 1} times in a row ({event.calls[0].name}).",
-                remedy="Say what it should do instead.",
-                type="loop",
-            )
-        ]
+        return _fail(
+            state,
+            "loop",
+            f"The model made the same call {REPEATS + 1} times in a row ({event.calls[0].name}).",
+            "Say what it should do instead.",
+        )
     after = msgspec.structs.replace(state, phase="acting", calls=event.calls, last_calls=key, repeated=repeated)
     # One after the other, in the model's order: a later call may rest on what an earlier one did.
     return after, [RunTool(call=event.calls[0])]
@@ -285,14 +278,12 @@ def _spelled(input: dict[str, Any]) -> str:
 
 def _too_large(state: TurnState) -> tuple[TurnState, list[TurnEffect]]:
     if state.shrunk:
-        return _over(state), [
-            Finish(
-                status="failed",
-                reason="The conversation does not fit into the model's context, even shortened.",
-                remedy="Begin a new chat, or attach less.",
-                type="too_large",
-            )
-        ]
+        return _fail(
+            state,
+            "too_large",
+            "The conversation does not fit into the model's context, even shortened.",
+            "Begin a new chat, or attach less.",
+        )
     after = msgspec.structs.replace(state, phase="calling", shrunk=True, tries=state.tries + 1)
     return after, [CallModel(step=state.step, tries=after.tries, shrink=True)]
 
@@ -316,18 +307,16 @@ def _failed(state: TurnState, event: Failed) -> tuple[TurnState, list[TurnEffect
         if state.waited_s + wait <= GIVE_UP_S:
             after = msgspec.structs.replace(state, phase="waiting_api", waited_s=state.waited_s + wait)
             return after, [WaitApi(seconds=wait, why=event.problem)]
-        return _over(state), [
-            Finish(
-                status="failed",
-                reason=f"The model could not be reached for a day: {event.problem}",
-                remedy=event.remedy or "Look at the provider's status page, then send the message again.",
-                type=event.kind,
-            )
-        ]
+        return _fail(
+            state,
+            event.kind,
+            f"The model could not be reached for a day: {event.problem}",
+            event.remedy or "Look at the provider's status page, then send the message again.",
+        )
     remedy = event.remedy
     if not remedy and event.kind in FOR_A_PERSON:
         remedy = "Check the key and the account, then press Retry."
-    return _over(state), [Finish(status="failed", reason=event.problem, remedy=remedy, type=event.kind)]
+    return _fail(state, event.kind, event.problem, remedy)
 
 
 def _mark(state: TurnState, call_id: str, to: Literal["running", "over"], ends: bool = False) -> TurnState:
@@ -358,17 +347,18 @@ def _done(state: TurnState, event: Done) -> tuple[TurnState, list[TurnEffect]]:
 
 
 def resume(
-    limits: Limits, steps: int, calls: tuple[Call, ...], spent: Usage, began_at: float, at: float
+    limits: Limits, steps: int, calls: tuple[Call, ...], spent: Usage, began_at: float, at: float, said: bool = False
 ) -> tuple[TurnState, list[TurnEffect]]:
     """Where a turn goes on after a crash. steps: whole messages so far; calls: those of the last one, as recorded.
 
     A message that was under way is asked anew; a call that is still "asked" is made; what was running is over (its
-    outcome is known or said to be unknown by the shell).
+    outcome is known or said to be unknown by the shell).  said: the last message was an answer without calls; only its
+    end was not remembered yet.
     """
     state = TurnState(limits=limits, step=steps, began_at=began_at, spent=spent, calls=calls, phase="acting")
     waiting = [call for call in calls if call.state == "asked"]
     if waiting:
         return state, [RunTool(call=waiting[0])]
-    if any(call.ends_turn for call in calls):
+    if said or any(call.ends_turn for call in calls):
         return _over(state), [Finish(status="done")]
     return _call(state, at)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from ragent_jupyter.domain.chat import NoticePart, Problem, ToolPart, Turn
+from ragent_jupyter.domain.chat import NoticePart, Problem, TextPart, ToolPart, Turn
 from ragent_jupyter.domain.errors import RagentError
 from ragent_jupyter.rules import turn as rules
 
@@ -58,7 +58,7 @@ class TurnRunner(Seat):
     async def _perform(self, effect: rules.TurnEffect) -> rules.TurnEvent | None:
         match effect:
             case rules.Finish():
-                await self._finish(effect)
+                await self.finish(effect)
                 return None
             case rules.CallModel():
                 called: rules.TurnEvent = await self.race(self.models.call(effect))
@@ -92,9 +92,13 @@ class TurnRunner(Seat):
             calls.append(
                 rules.Call(id=part.call_id, name=part.name, input=part.input, bad_input=part.bad_input, state=state)
             )
-        changes.append(self.record.notice("ragent was restarted; it goes on from here."))
+        last = [part for part in parts if part.step == turn.steps]
+        said = not any(isinstance(part, ToolPart) for part in last) and any(isinstance(p, TextPart) for p in last)
+        if not said:
+            changes.append(self.record.notice("ragent was restarted; it goes on from here."))
         await self.shell.commit([*changes, *self.status("streaming")])
-        return rules.resume(self.limits, turn.steps, tuple(calls), turn.usage, turn.started_at or now, now)
+        began = turn.started_at or now
+        return rules.resume(self.limits, turn.steps, tuple(calls), turn.usage, began, now, said)
 
     def _again(self, name: str) -> bool:
         try:
@@ -119,7 +123,8 @@ class TurnRunner(Seat):
             except Exception:
                 log.exception("a watcher of steps failed")
 
-    async def _finish(self, finish: rules.Finish) -> None:
+    async def finish(self, finish: rules.Finish) -> None:
+        """The turn is over: its record says how, and nothing of it is left open. Raises StoreFailed."""
         now = self.shell.clock.now()
         changes = self.record.kept() if finish.status == "stopped" else self.record.cut()
         told = {change.obj.id for change in changes}
@@ -140,7 +145,7 @@ class TurnRunner(Seat):
         if finish.status == "failed":
             error = Problem(finish.type or "failed", finish.reason, finish.remedy)
         # Kept text counts as a step: the next turn's prompt must show what the reader was shown.
-        steps = self.turn.steps + (1 if finish.status == "stopped" and self.record._step > self.turn.steps else 0)
+        steps = self.turn.steps + (1 if finish.status == "stopped" and self.record.step > self.turn.steps else 0)
         turn = msgspec.structs.replace(
             self.turn,
             status=finish.status,

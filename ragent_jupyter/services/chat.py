@@ -390,7 +390,7 @@ class ChatDesk:
         try:
             self.shell.open_session(runner.session_id)  # it was read back from the store, without its chats
             if runner.turn.status not in TURN_OVER:
-                await runner._finish(Finish(status="failed", reason=problem, remedy=remedy, type="internal"))
+                await runner.finish(Finish(status="failed", reason=problem, remedy=remedy, type="internal"))
         except RagentError as again:
             log.error("and could not say so: %s", again)
             return False

@@ -65,7 +65,7 @@ class TurnRecord:
         shell.open_session(turn.session_id)
         held = [part for part in shell.parts[turn.session_id].values() if part.turn_id == turn.id]
         self._next = 1 + max((part.index for part in held), default=-1)
-        self._step = 0
+        self.step = 0
         self._live: dict[int, Writing] = {}  # by the block's place in the message
         self._saved_at = 0.0
         # Results find their calls by id, over the whole conversation: an id that is used again, or that no provider
@@ -91,7 +91,7 @@ class TurnRecord:
 
     # --- a message comes ----------------------------------------------------------------------------------------------
     def begin(self, step: int) -> None:
-        self._step, self._live = step, {}
+        self.step, self._live = step, {}
 
     def _new(self, make: Any, **more: Any) -> Any:
         index, self._next = self._next, self._next + 1
@@ -100,7 +100,7 @@ class TurnRecord:
             session_id=self.session_id,
             turn_id=self.turn_id,
             index=index,
-            step=self._step,
+            step=self.step,
             **more,
         )
 

@@ -14,6 +14,7 @@ from ragent_jupyter.domain.model import Text, Thinking, ToolResult, ToolUse
 from ragent_jupyter.domain.tools import ToolOutcome, ToolSpec
 from ragent_jupyter.domain.wire_chat import ChangeQueue, PatchSession, SendMessage
 from ragent_jupyter.rules.turn import FIRST_WAIT_S
+from ragent_jupyter.services.agent import TurnRunner
 from ragent_jupyter.services.tools.base import SimpleTool
 from tests.support.mind import Desk, Empty, Hands, ToldModel, approve, call, failing, run
 
@@ -295,6 +296,24 @@ def test_killed_at_any_moment_a_turn_goes_on_and_does_nothing_twice(moment: str)
         if moment == "running_again":
             assert hands.done == [("look", "x")]
         assert [p.index for p in parts] == list(range(len(parts)))
+
+    run(body)
+
+
+def test_killed_after_its_last_word_a_turn_is_over_and_says_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        desk = Desk(ToldModel([Text("The whole answer.")]))
+        session = await desk.begin()
+        with monkeypatch.context() as patch:
+            patch.setattr(TurnRunner, "finish", lambda *_: asyncio.Event().wait())
+            await desk.say(session, "go")
+            await desk.until(lambda: desk.turns(session)[0].steps == 1)
+        model = ToldModel()
+        after = desk.killed(model)
+        after.chat.begin()
+        turn = await after.over(session)
+        assert turn.status == "done" and model.asked == []
+        assert [p.text for p in after.parts(session)] == ["The whole answer."]  # type: ignore[union-attr]
 
     run(body)
 
