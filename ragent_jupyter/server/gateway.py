@@ -15,13 +15,14 @@ from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
-from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+from tornado.httputil import HTTPHeaders, RequestStartLine
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
 from ragent_jupyter.domain.errors import RagentError
 
 from .link import EngineLink
+from .upstream import Answer
 
 PATH = "/ragent/gateway/"
 MAX_BODY = 32 * 1024 * 1024
@@ -162,7 +163,7 @@ class GatewayDoor(RequestHandler):
             return self.refuse()
         if self._asking is None or self._gone:
             return
-        answer = _Answer(self)
+        answer = Answer(self)
         hung = False
         try:
             self._asking.finish()
@@ -252,27 +253,3 @@ def refusal_body(path: str, status: int, message: str) -> dict[str, Any]:
         return {"error": {"message": message, "type": type_, "param": None, "code": code}}
     types = {401: "authentication_error", 404: "not_found_error", 413: "request_too_large"}
     return {"type": "error", "error": {"type": types.get(status, "api_error"), "message": message}}
-
-
-class _Answer(HTTPMessageDelegate):
-    def __init__(self, door: GatewayDoor) -> None:
-        self._door = door
-        self.begun = False
-        self.complete = False
-
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> Awaitable[None] | None:
-        if not isinstance(start_line, ResponseStartLine) or start_line.code < 200:
-            return None
-        self.begun = True
-        return self._door.begin(start_line.code, headers)
-
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        return self._door.take(chunk)
-
-    def finish(self) -> None:
-        self.complete = True
-
-    def on_connection_close(self) -> None:
-        pass  # `complete` stays False, which says it

@@ -74,7 +74,7 @@ async def exchange(
     """
     params = HTTP1ConnectionParameters(no_keep_alive=True, header_timeout=answer_timeout, max_body_size=_NO_LIMIT)
     connection = HTTP1Connection(stream, is_client=True, params=params)
-    answer = _Answer(sink)
+    answer = Answer(sink)
     outgoing = HTTPHeaders(dict(headers))
     outgoing["Host"] = "engine"
     outgoing["Connection"] = "close"
@@ -95,7 +95,9 @@ async def exchange(
         raise AnswerLost(begun=answer.begun, hung=alive)
 
 
-class _Answer(HTTPMessageDelegate):
+class Answer(HTTPMessageDelegate):
+    """Hands a reply to a sink as it comes; `complete` says whether all of it came."""
+
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.begun = False
