@@ -20,7 +20,7 @@ from ragent_jupyter.rules.tool_text import code, one_line, settings, word
 
 from ..runs import RunsDesk, with_params
 from .base import SimpleTool, Tool, ToolContext
-from .refs import HOW_TO_REFER, Ref, find_run, in_order, run_label, who
+from .refs import HOW_TO_REFER, Ref, find_run, how_it_stops, in_order, run_label, who
 
 
 class LaunchRun(Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,7 +132,7 @@ class LaunchTools:
         run = find_run(self.runs, args.run)
         if run.status.terminal:
             raise WrongMoment(f"{run_label(run)} is over already.", "There is nothing to stop.")
-        how = "at once (SIGKILL), nothing is saved" if args.now else "with grace: INT, then TERM, then KILL"
+        how = how_it_stops(args.now)
         return Preview(
             title="Stop a run",
             command=run.command,

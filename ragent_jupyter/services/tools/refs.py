@@ -155,3 +155,8 @@ def status_of(run: Run) -> str:
     if run.status is RunStatus.RUNNING and run.progress and run.progress.fraction is not None:
         return f"running ({run.progress.fraction:.0%})"
     return str(run.status.value)
+
+
+def how_it_stops(now: bool) -> str:
+    """What a person reads before a run or a sweep is stopped."""
+    return "at once (SIGKILL), nothing is saved" if now else "with grace: INT, then TERM, then KILL"

@@ -21,7 +21,7 @@ from ragent_jupyter.rules.tool_text import code, fit, lines_of, num, one_line, s
 from ..sweeps import SweepsDesk
 from .base import SimpleTool, Tool, ToolContext
 from .launch import usual_python
-from .refs import HOW_TO_REFER, Ref, at, best_of, find_sweep, status_of, who
+from .refs import HOW_TO_REFER, Ref, at, best_of, find_sweep, how_it_stops, status_of, who
 
 _TRIALS = 60  # shown of one sweep
 
@@ -250,7 +250,7 @@ class SweepTools:
         sweep = find_sweep(self.sweeps, args.sweep)
         if sweep.status.terminal:
             raise WrongMoment(f"Sweep {sweep.id} has already {sweep.status.value}.", "There is nothing to stop.")
-        how = "at once (SIGKILL), nothing is saved" if args.now else "with grace: INT, then TERM, then KILL"
+        how = how_it_stops(args.now)
         return Preview(
             title="Stop a sweep and its runs",
             command=sweep.command,
