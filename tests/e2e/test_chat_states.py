@@ -33,7 +33,7 @@ def test_every_scene_is_whole_for_everybody(page: Page, scene: str) -> None:
             to_chat(page, door)
             if width == 320:
                 play(page)
-            page.wait_for_timeout(300)
+            page.wait_for_function("() => document.getAnimations().every(a => a.playState !== 'running')")
             found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
             assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found] == []
             overflow = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -96,7 +96,6 @@ def test_a_lost_piece_and_a_dropped_socket_leave_no_hole(page: Page) -> None:
         expect(page.locator(".rg-md").last).to_have_text("one two three ")
         door.drop()
         door.push(part, "four ", lost=True)
-        page.wait_for_function("() => true")
         deadline = time.monotonic() + 10
         while not door.sockets and time.monotonic() < deadline:
             page.wait_for_timeout(50)
