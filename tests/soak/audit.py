@@ -265,9 +265,12 @@ def _judge_sweeps(verdict: Verdict, client: Client, runs: dict[str, Run], wishes
 
 
 def judge_events(verdict: Verdict, heard: list[int], newest: int) -> None:
-    """A subscriber that lived through it all has every event once, in order."""
+    """A subscriber that lived through it all has every event once, in order.
+
+    newest: the engine's newest seq, asked before the subscriber's list was read: what came in between is heard already.
+    """
     verdict.events = len(heard)
-    expected = list(range(1, newest + 1))
+    expected = list(range(1, max([newest, *heard]) + 1))
     if heard != expected:
         missing = sorted(set(expected) - set(heard))
         twice = sorted(seq for seq, times in Counter(heard).items() if times > 1)

@@ -212,7 +212,10 @@ def test_a_wrapper_that_died_at_a_kill_point_excuses_one_lost_run(world: MadeUp)
     assert world.audit(points=0).lost_runs == 1
 
 
-@pytest.mark.parametrize(("heard", "bad"), [([1, 2, 3], 0), ([1, 3], 1), ([1, 2, 2, 3], 1), ([2, 1, 3], 1), ([], 3)])
+@pytest.mark.parametrize(
+    ("heard", "bad"),
+    [([1, 2, 3], 0), ([1, 2, 3, 4], 0), ([1, 2, 3, 5], 1), ([1, 3], 1), ([1, 2, 2, 3], 1), ([2, 1, 3], 1), ([], 3)],
+)
 def test_a_subscriber_must_hear_each_event_once_in_order(heard: list[int], bad: int) -> None:
     verdict = Verdict()
     judge_events(verdict, heard, 3)
