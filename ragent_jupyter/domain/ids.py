@@ -8,7 +8,7 @@ _EPOCH_MS = 1_577_836_800_000  # 2020-01-01T00:00:00Z; 40 bits of milliseconds l
 
 PREFIXES = (
     "run", "swp", "alt", "ord", "rep", "ses", "wld", "rsc",
-    "msg", "trn", "prt", "apr", "grt", "prv", "pln", "mem", "cal", "tok",
+    "msg", "trn", "prt", "apr", "grt", "prv", "pln", "mem", "cal", "tok", "ent", "qst", "evt", "hld",
 )  # fmt: skip
 
 

@@ -132,5 +132,7 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     colour: str | None = None
     settled: bool = False  # its sidecar has read everything to the end; summary is final
     request_id: str | None = None
+    tree: str = ""  # the commit whose immutable tree it executes in
+    void: str = ""  # why its numbers do not count: its evaluation files changed under it
     pid: int | None = None  # interactive runs: the kernel's process
     kernel: str | None = None

@@ -46,6 +46,8 @@ class SearchSpace(Struct, frozen=True, kw_only=True):
     """`parameters` for grid and random; `points` for list. `flag` is how a parameter reaches the command.
 
     flag: "--{name} {value}" | "--{name}={value}" | "{name}={value}" (hydra) | "" where the command holds {name} itself.
+    flags: the same for single parameters, by name; "ON|OFF" says what true and false add to the command ("--amp|" adds
+    --amp or nothing).
     """
 
     method: SweepMethod = "grid"
@@ -53,6 +55,7 @@ class SearchSpace(Struct, frozen=True, kw_only=True):
     points: list[dict[str, Any]] = []
     seed: int = 0
     flag: str = "--{name} {value}"
+    flags: dict[str, str] = {}
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -89,3 +92,6 @@ class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended_at: float | None = None
     archived: bool = False
     request_id: str | None = None
+    loop_id: str = ""  # the wild loop that it belongs to
+    purpose: str = ""  # why, in the loop's words
+    tree: str = ""  # the commit whose immutable tree its runs execute in
