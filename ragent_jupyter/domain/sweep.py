@@ -95,3 +95,4 @@ class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     loop_id: str = ""  # the wild loop that it belongs to
     purpose: str = ""  # why, in the loop's words
     tree: str = ""  # the commit whose immutable tree its runs execute in
+    by: list[str] = []  # who thought of each trial: rule, model or human

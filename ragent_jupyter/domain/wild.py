@@ -213,6 +213,7 @@ class ProposeSweep(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="p
     reason: str = ""
     commit: str = ""
     replicate: bool = False  # the same points again is meant
+    by: list[str] = []  # who thought of each point, "rule", "model" or "human"; []: whoever decides
 
 
 class Launch(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="launch", tag_field="do"):
@@ -425,6 +426,7 @@ class Loop(Struct, frozen=True, kw_only=True, omit_defaults=True):
     estimate: Estimate | None = None
     verdicts: list[Verdict] = []
     findings: list[str] = []
+    promised: str = ""  # why it is to end, once nothing is under way any more
     strikes: int = 0  # refusals and empty decisions in a row
     strike: str = ""  # what they had in common
     entries: int = 0
