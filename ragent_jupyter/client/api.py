@@ -41,12 +41,13 @@ from . import transport
 from .chat import ChatCalls
 from .start import ensure_engine
 from .transport import AnswerLost, NobodyListens, StreamQuiet
+from .wild import WildCalls
 
 T = TypeVar("T")
 _REPORT_TIMEOUT_S = 180.0  # a report may run a notebook
 
 
-class Client(ChatCalls):
+class Client(ChatCalls, WildCalls):
     """One project's engine. `project`: a folder inside it (default: the current one); `start`: begin an engine if
     nobody answers; `door`: who asks ("terminal" only where a person sits at one: it may answer approvals). Nothing is
     connected before the first call.
