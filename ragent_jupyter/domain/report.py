@@ -48,7 +48,11 @@ class Table(Struct, frozen=True):
 
 
 class Curve(Struct, frozen=True, kw_only=True):
-    """One line of a figure: what is drawn is what was recorded. flags: x of alerts; nonfinite: x of NaN and Inf."""
+    """One line of a figure: what is drawn is what was recorded. flags: x of alerts; nonfinite: x of NaN and Inf.
+
+    group: curves of one group share a colour and one place in the legend, under the group's name.  labels: what each
+    point is, for who points at it.
+    """
 
     name: str
     run: str
@@ -59,6 +63,9 @@ class Curve(Struct, frozen=True, kw_only=True):
     best: bool = False
     nonfinite: list[float] = []
     flags: list[float] = []
+    group: str = ""
+    style: Literal["line", "dashed", "dots"] = "line"
+    labels: list[str] = []
 
 
 class FigureSpec(Struct, frozen=True, kw_only=True):
