@@ -14,7 +14,7 @@ import inspect
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import inspect as shape
@@ -31,13 +31,20 @@ from ragent_jupyter.domain import (  # noqa: E402
     model,
     ports_mind,
     run,
+    script,
     sweep,
+    wild,
     wire,
     wire_chat,
+    wire_wild,
 )
 
-MODULES = (run, sweep, alert, metrics, model, chat, ports_mind, events, wire, wire_chat)
-SKIP = {"Row", "Record", "StoredRecord", "_Part"}  # these never reach a browser
+MODULES = (run, sweep, alert, metrics, model, chat, ports_mind, events, script, wild, wire, wire_chat, wire_wild)
+# These never reach a browser; of a loop's actions it is given plain JSON, whatever they will be.
+SKIP = {"Row", "Record", "StoredRecord", "_Part", "View", "TrialView", "Objective", "Ambiguous", "FileEdit"} | {
+    action.__name__ for action in get_args(wild.Action)
+}
+RENAMED = {wild.Task: "LoopTask"}  # a chat's plan has tasks too
 ONLY = {  # of these modules a browser sees no more than this
     model: {"Usage", "ModelInfo"},
     ports_mind: {"KeyState", "CellEdit", "CellView", "NotebookView"},
@@ -48,6 +55,10 @@ NOTE = "/** Made by make_wire.py from ragent_jupyter/domain; change it there. */
 def is_request(cls: type) -> bool:
     """A body that we send: what has a default may be left out."""
     return bool(cls.__struct_config__.forbid_unknown_fields)  # type: ignore[attr-defined]
+
+
+def name_of(cls: type) -> str:
+    return RENAMED.get(cls, cls.__name__)
 
 
 def union(parts: list[str]) -> str:
@@ -70,7 +81,7 @@ def ts(kind: Any) -> str:
         case shape.LiteralType(values=values):
             return union([json.dumps(v) for v in values])
         case shape.EnumType(cls=cls) | shape.StructType(cls=cls):
-            return cls.__name__
+            return name_of(cls)
         case shape.TupleType(item_types=items):
             return f"[{', '.join(ts(i) for i in items)}]"
         case shape.ListType(item_type=item) | shape.VarTupleType(item_type=item):
@@ -90,13 +101,20 @@ def interface(cls: type) -> str:
     doc = cls.__dict__.get("__doc__")
     if doc:
         lines += ["/**", *(f" * {line}".rstrip() for line in inspect.cleandoc(doc).splitlines()), " */"]
-    lines.append(f"export interface {cls.__name__} {{")
+    lines.append(f"export interface {name_of(cls)} {{")
     if info.tag is not None:
         lines.append(f"  {info.tag_field}: {json.dumps(info.tag)};")
     for field in info.fields:
         optional = "?" if is_request(cls) and not field.required else ""
         lines.append(f"  {field.encode_name}{optional}: {ts(field.type)};")
     return "\n".join([*lines, "}"])
+
+
+def whole(value: Any) -> Any:
+    """A default with every field of its own said: what a nested struct would leave out counts too."""
+    if isinstance(value, msgspec.Struct):
+        return {field.encode_name: whole(getattr(value, field.name)) for field in msgspec.structs.fields(type(value))}
+    return msgspec.to_builtins(value)
 
 
 def defaults(cls: type) -> str | None:
@@ -108,11 +126,11 @@ def defaults(cls: type) -> str | None:
     values: dict[str, Any] = {}
     for field in info.fields:
         if field.default is not msgspec.NODEFAULT:
-            values[field.encode_name] = msgspec.to_builtins(field.default)
+            values[field.encode_name] = whole(field.default)
         elif field.default_factory is not msgspec.NODEFAULT:
-            values[field.encode_name] = msgspec.to_builtins(field.default_factory())
-    name = f"{cls.__name__.upper()}_DEFAULTS"
-    return f"export const {name}: Partial<{cls.__name__}> = {json.dumps(values, indent=2)};"
+            values[field.encode_name] = whole(field.default_factory())
+    name = f"{name_of(cls).upper()}_DEFAULTS"
+    return f"export const {name}: Partial<{name_of(cls)}> = {json.dumps(values, indent=2)};"
 
 
 def text() -> str:

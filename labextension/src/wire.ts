@@ -104,6 +104,8 @@ export interface Run {
   colour: string | null;
   settled: boolean;
   request_id: string | null;
+  tree: string;
+  void: string;
   pid: number | null;
   kernel: string | null;
 }
@@ -150,6 +152,8 @@ export const RUN_DEFAULTS: Partial<Run> = {
   "colour": null,
   "settled": false,
   "request_id": null,
+  "tree": "",
+  "void": "",
   "pid": null,
   "kernel": null
 };
@@ -181,6 +185,8 @@ export interface Range {
  * `parameters` for grid and random; `points` for list. `flag` is how a parameter reaches the command.
  *
  * flag: "--{name} {value}" | "--{name}={value}" | "{name}={value}" (hydra) | "" where the command holds {name} itself.
+ * flags: the same for single parameters, by name; "ON|OFF" says what true and false add to the command ("--amp|" adds
+ * --amp or nothing).
  */
 export interface SearchSpace {
   method: "grid" | "list" | "random";
@@ -188,6 +194,7 @@ export interface SearchSpace {
   points: (Record<string, unknown>)[];
   seed: number;
   flag: string;
+  flags: Record<string, string>;
 }
 
 /**
@@ -197,6 +204,7 @@ export interface Trial {
   index: number;
   params: Record<string, unknown>;
   run_ids: string[];
+  tree: string;
 }
 
 export interface Sweep {
@@ -225,6 +233,10 @@ export interface Sweep {
   ended_at: number | null;
   archived: boolean;
   request_id: string | null;
+  loop_id: string;
+  purpose: string;
+  tree: string;
+  by: string[];
 }
 
 export const SWEEP_DEFAULTS: Partial<Sweep> = {
@@ -246,7 +258,11 @@ export const SWEEP_DEFAULTS: Partial<Sweep> = {
   "started_at": null,
   "ended_at": null,
   "archived": false,
-  "request_id": null
+  "request_id": null,
+  "loop_id": "",
+  "purpose": "",
+  "tree": "",
+  "by": []
 };
 
 export type Severity = "info" | "warning" | "critical";
@@ -953,6 +969,569 @@ export interface Envelope {
   data: unknown;
 }
 
+/**
+ * One thing that can be set from outside.
+ *
+ * name: as a person types it, without leading dashes ("weight-decay", "optim.lr", "LEARNING_RATE").
+ * template: how it reaches the command, see `SearchSpace.flags`.  dim: the range that would be searched (tune only).
+ * current: its value in the base command where the user set it there, else None: `default` counts then.
+ */
+export interface Flag {
+  name: string;
+  role: "exclude" | "fidelity" | "seed" | "tune";
+  why: string;
+  style: "argparse" | "click" | "constants" | "dataclass" | "hydra" | "typer";
+  template: string;
+  kind: "bool" | "float" | "int" | "str" | "unknown";
+  default: unknown;
+  current: unknown;
+  choices: unknown[];
+  dim: Values | Range | null;
+  file: string;
+  line: number;
+}
+
+export const FLAG_DEFAULTS: Partial<Flag> = {
+  "kind": "unknown",
+  "default": null,
+  "current": null,
+  "choices": [],
+  "dim": null,
+  "file": "",
+  "line": 0
+};
+
+/**
+ * path: relative to the cwd; "" where the command names no Python script.  notes: what could not be read, and
+ * why.
+ */
+export interface Script {
+  path: string;
+  flags: Flag[];
+  notes: string[];
+}
+
+export const SCRIPT_DEFAULTS: Partial<Script> = {
+  "path": "",
+  "flags": [],
+  "notes": []
+};
+
+export type Stage = "exploring" | "running" | "analyzing" | "confirming" | "ended";
+
+/**
+ * All hard; None: no such limit. hours: wall clock, pauses excluded.  until: "val/acc > 0.95", a goal on a
+ * metric.
+ */
+export interface Limits {
+  iterations: number | null;
+  hours: number | null;
+  tokens: number | null;
+  cost_usd: number | null;
+  gpu_hours: number | null;
+  cpu_hours: number | null;
+  disk_gb: number | null;
+  runs: number | null;
+  until: string;
+}
+
+export const LIMITS_DEFAULTS: Partial<Limits> = {
+  "iterations": null,
+  "hours": null,
+  "tokens": null,
+  "cost_usd": null,
+  "gpu_hours": null,
+  "cpu_hours": null,
+  "disk_gb": null,
+  "runs": null,
+  "until": ""
+};
+
+/**
+ * cost_usd: None while no call had a known price. since: wall clock of the last look, None while paused or over.
+ */
+export interface Spent {
+  iterations: number;
+  seconds: number;
+  tokens: number;
+  cost_usd: number | null;
+  gpu_seconds: number;
+  cpu_seconds: number;
+  disk_bytes: number;
+  runs: number;
+  model_calls: number;
+  since: number | null;
+}
+
+export const SPENT_DEFAULTS: Partial<Spent> = {
+  "iterations": 0,
+  "seconds": 0.0,
+  "tokens": 0,
+  "cost_usd": null,
+  "gpu_seconds": 0.0,
+  "cpu_seconds": 0.0,
+  "disk_bytes": 0,
+  "runs": 0,
+  "model_calls": 0,
+  "since": null
+};
+
+/**
+ * What the rest will take, from a run that was measured. runs: how many still fit the limits.
+ *
+ * of: the run it was measured on.  seconds: of one run; wall_seconds: of all with `parallel` at a time.
+ */
+export interface Estimate {
+  of: string;
+  seconds: number;
+  runs: number;
+  parallel: number;
+  wall_seconds: number;
+  gpu_hours: number;
+  cpu_hours: number;
+  disk_bytes: number;
+  cost_usd: number | null;
+  text: string;
+}
+
+export const ESTIMATE_DEFAULTS: Partial<Estimate> = {
+  "gpu_hours": 0.0,
+  "cpu_hours": 0.0,
+  "disk_bytes": 0,
+  "cost_usd": null,
+  "text": ""
+};
+
+/**
+ * A parameter that may be searched. default: its value in the baseline.
+ */
+export interface Knob {
+  dim: Values | Range;
+  default: unknown;
+  why: string;
+}
+
+export const KNOB_DEFAULTS: Partial<Knob> = {
+  "default": null,
+  "why": ""
+};
+
+/**
+ * A sealed hold-out: labels that no run is given; the engine scores a run's predictions.
+ *
+ * id: of the sealed copy.  predictions: the file that a run writes, relative to its output folder.
+ * score: accuracy | log_loss | mse | mae.  level: "sealed" (outside the project, this user could still read it).
+ */
+export interface Holdout {
+  id: string;
+  predictions: string;
+  score: string;
+  mode: "max" | "min";
+  sha256: string;
+  level: string;
+}
+
+export const HOLDOUT_DEFAULTS: Partial<Holdout> = {
+  "sha256": "",
+  "level": "sealed"
+};
+
+/**
+ * What is run and what may be changed about it. Edited by the person before and during the loop.
+ *
+ * command: the base command as the user typed it; a trial adds its parameters (`flag`, `flags`: see SearchSpace).
+ * space: what may be searched.  fidelity: the flag of training length and its full value.  seed: the seed's flag, ""
+ * where the script has none, None where it is not known yet.  score: which value of the metric counts: a run's last
+ * or best.
+ * isolation: "tree" (an immutable copy of a commit), "in_place" (the user's folder as it is).
+ * inputs: ignored files and folders that trees link, relative to the project.  eval_files: hashed before and after
+ * each run.
+ */
+export interface Setup {
+  command: string;
+  cwd: string;
+  python: string | null;
+  env: Record<string, string>;
+  executor: string | null;
+  gpus: number;
+  share_gpu: boolean;
+  parallel: number;
+  metric: string;
+  mode: "max" | "min";
+  score: "best" | "last";
+  space: Record<string, Knob>;
+  flag: string;
+  flags: Record<string, string>;
+  fidelity: string;
+  full: unknown;
+  seed: string | null;
+  seed_base: number;
+  seeds: number;
+  top: number;
+  isolation: "in_place" | "tree";
+  inputs: string[];
+  eval_files: string[];
+  holdout: Holdout | null;
+  may_edit: string[];
+}
+
+export const SETUP_DEFAULTS: Partial<Setup> = {
+  "python": null,
+  "env": {},
+  "executor": null,
+  "gpus": 0,
+  "share_gpu": false,
+  "parallel": 1,
+  "metric": "",
+  "mode": "min",
+  "score": "last",
+  "space": {},
+  "flag": "--{name} {value}",
+  "flags": {},
+  "fidelity": "",
+  "full": null,
+  "seed": null,
+  "seed_base": 1000,
+  "seeds": 5,
+  "top": 3,
+  "isolation": "in_place",
+  "inputs": [],
+  "eval_files": [],
+  "holdout": null,
+  "may_edit": []
+};
+
+export interface Option {
+  id: string;
+  label: string;
+}
+
+/**
+ * What a person is asked, in one sentence. about: what the answer decides.
+ *
+ * held: the actions that go ahead when the answer is "yes".  default_at: when `default` is taken if nobody answers.
+ */
+export interface Question {
+  id: string;
+  text: string;
+  options: Option[];
+  default: string;
+  asked_at: number;
+  about: "alert" | "approval" | "blocked" | "model" | "need" | "setup";
+  default_at: number | null;
+  free_text: boolean;
+  held: unknown[];
+  ref: string;
+}
+
+export const QUESTION_DEFAULTS: Partial<Question> = {
+  "about": "need",
+  "default_at": null,
+  "free_text": true,
+  "held": [],
+  "ref": ""
+};
+
+export interface LoopTask {
+  id: string;
+  text: string;
+  state: "doing" | "done" | "dropped" | "todo";
+}
+
+export const LOOPTASK_DEFAULTS: Partial<LoopTask> = {
+  "state": "todo"
+};
+
+/**
+ * Something to decide about. ref: the alert's, run's or sweep's id.  order: its place, smaller first.
+ */
+export interface LoopEvent {
+  id: string;
+  kind: "analysis" | "answer" | "completion" | "critical" | "explore" | "failure" | "human" | "warning";
+  at: number;
+  order: number;
+  ref: string;
+  text: string;
+  tries: number;
+}
+
+export const LOOPEVENT_DEFAULTS: Partial<LoopEvent> = {
+  "ref": "",
+  "text": "",
+  "tries": 0
+};
+
+/**
+ * The model cannot be reached; it is asked again at `until`.
+ */
+export interface Waiting {
+  until: number;
+  why: string;
+  tries: number;
+}
+
+/**
+ * The default configuration, measured. sigma: standard deviation over seeds; None where it cannot be told.
+ *
+ * deterministic: repeats with different seeds were bit-identical: noise is not measurable.
+ * diff: whether it holds changes that the user had not committed.
+ */
+export interface Baseline {
+  runs: string[];
+  values: number[];
+  mean: number;
+  sigma: number | null;
+  n: number;
+  deterministic: boolean;
+  seconds: number;
+  rss_bytes: number;
+  commit: string;
+  diff: boolean;
+}
+
+export const BASELINE_DEFAULTS: Partial<Baseline> = {
+  "sigma": null,
+  "n": 0,
+  "deterministic": false,
+  "seconds": 0.0,
+  "rss_bytes": 0,
+  "commit": "",
+  "diff": false
+};
+
+/**
+ * A configuration that looks better in one run or some. params: without the seed.  value: mean of `runs`.
+ */
+export interface Candidate {
+  params: Record<string, unknown>;
+  runs: string[];
+  value: number;
+  commit: string;
+  suspicious: string;
+}
+
+export const CANDIDATE_DEFAULTS: Partial<Candidate> = {
+  "commit": "",
+  "suspicious": ""
+};
+
+/**
+ * A candidate against the baseline on the same fresh seeds. effect: candidate - baseline, in the metric's unit.
+ *
+ * ci: 95 % bootstrap interval of the effect; p: of a paired t test; p_holm: adjusted over the candidates that were
+ * tested.
+ * claimed: the value it was chosen for; mean: its mean on the fresh seeds.  why: one sentence for people.
+ */
+export interface Verdict {
+  params: Record<string, unknown>;
+  verdict: "confirmed" | "not distinguishable" | "unconfirmed" | "void" | "worse";
+  why: string;
+  metric: string;
+  seeds: number[];
+  runs: string[];
+  baseline_runs: string[];
+  values: number[];
+  baseline_values: number[];
+  mean: number | null;
+  baseline_mean: number | null;
+  effect: number | null;
+  ci: [number, number] | null;
+  p: number | null;
+  p_holm: number | null;
+  claimed: number | null;
+  commit: string;
+  holdout: number | null;
+  sweep: string;
+}
+
+export const VERDICT_DEFAULTS: Partial<Verdict> = {
+  "metric": "",
+  "seeds": [],
+  "runs": [],
+  "baseline_runs": [],
+  "values": [],
+  "baseline_values": [],
+  "mean": null,
+  "baseline_mean": null,
+  "effect": null,
+  "ci": null,
+  "p": null,
+  "p_holm": null,
+  "claimed": null,
+  "commit": "",
+  "holdout": null,
+  "sweep": ""
+};
+
+/**
+ * Evidence: what the decision looked at. kind: run, metric, alert, sweep, baseline, limit, text.
+ */
+export interface Seen {
+  kind: string;
+  ref: string;
+  value: unknown;
+  text: string;
+}
+
+export const SEEN_DEFAULTS: Partial<Seen> = {
+  "ref": "",
+  "value": null,
+  "text": ""
+};
+
+/**
+ * One line of the ledger: event → evidence → reasoning → action → result. n counts from 1 within the loop.
+ *
+ * by: who decided.  who: "alice", "rule:nan_lowers_lr", "anthropic:claude-…".  outcome: what became of the action.
+ */
+export interface Entry {
+  id: string;
+  loop_id: string;
+  n: number;
+  at: number;
+  by: "engine" | "human" | "model" | "rule";
+  stage: string;
+  iteration: number;
+  who: string;
+  event: LoopEvent | null;
+  evidence: Seen[];
+  reasoning: string;
+  action: unknown;
+  outcome: "asked" | "done" | "noted" | "outcome_unknown" | "refused";
+  result: string;
+  usage: Usage | null;
+  turn_id: string;
+}
+
+export const ENTRY_DEFAULTS: Partial<Entry> = {
+  "who": "",
+  "event": null,
+  "evidence": [],
+  "reasoning": "",
+  "action": null,
+  "outcome": "done",
+  "result": "",
+  "usage": null,
+  "turn_id": ""
+};
+
+/**
+ * One wild loop. current: the event that is being decided; queue: those that wait, in no particular order.
+ *
+ * sweeps: ids, oldest first; sweep: the one under way.  told: ids of runs whose end was decided about.
+ * owed: accepted actions that are not yet carried out, in order.  steer: what a person said, for the next prompts.
+ */
+export interface Loop {
+  id: string;
+  goal: string;
+  created_at: number;
+  setup: Setup;
+  policy: "builtin" | "hybrid" | "llm";
+  autonomy: "balanced" | "cautious" | "full";
+  limits: Limits;
+  spent: Spent;
+  stage: Stage;
+  paused: boolean;
+  waiting: Waiting | null;
+  question: Question | null;
+  end: "budget" | "complete" | "failed" | "stopped" | null;
+  reason: string;
+  budget: string;
+  ended_at: number | null;
+  iteration: number;
+  queue: LoopEvent[];
+  current: LoopEvent | null;
+  sweeps: string[];
+  sweep: string;
+  purpose: string;
+  told: string[];
+  owed: unknown[];
+  plan: LoopTask[];
+  steer: string[];
+  answers: ([string, string])[];
+  baseline: Baseline | null;
+  best: Candidate | null;
+  estimate: Estimate | null;
+  verdicts: Verdict[];
+  findings: string[];
+  promised: string;
+  strikes: number;
+  strike: string;
+  entries: number;
+  commits: string[];
+  branch: string;
+  session_id: string;
+  report: string;
+  model: string;
+  seed: number;
+  by: string;
+  request_id: string | null;
+}
+
+export const LOOP_DEFAULTS: Partial<Loop> = {
+  "policy": "builtin",
+  "autonomy": "balanced",
+  "limits": {
+    "iterations": null,
+    "hours": null,
+    "tokens": null,
+    "cost_usd": null,
+    "gpu_hours": null,
+    "cpu_hours": null,
+    "disk_gb": null,
+    "runs": null,
+    "until": ""
+  },
+  "spent": {
+    "iterations": 0,
+    "seconds": 0.0,
+    "tokens": 0,
+    "cost_usd": null,
+    "gpu_seconds": 0.0,
+    "cpu_seconds": 0.0,
+    "disk_bytes": 0,
+    "runs": 0,
+    "model_calls": 0,
+    "since": null
+  },
+  "stage": "exploring",
+  "paused": false,
+  "waiting": null,
+  "question": null,
+  "end": null,
+  "reason": "",
+  "budget": "",
+  "ended_at": null,
+  "iteration": 0,
+  "queue": [],
+  "current": null,
+  "sweeps": [],
+  "sweep": "",
+  "purpose": "",
+  "told": [],
+  "owed": [],
+  "plan": [],
+  "steer": [],
+  "answers": [],
+  "baseline": null,
+  "best": null,
+  "estimate": null,
+  "verdicts": [],
+  "findings": [],
+  "promised": "",
+  "strikes": 0,
+  "strike": "",
+  "entries": 0,
+  "commits": [],
+  "branch": "",
+  "session_id": "",
+  "report": "",
+  "model": "",
+  "seed": 0,
+  "by": "",
+  "request_id": null
+};
+
 export interface ErrorBody {
   type: string;
   problem: string;
@@ -987,10 +1566,6 @@ export interface CreateRun {
   pid?: number | null;
   kernel?: string | null;
   request_id?: string | null;
-}
-
-export interface StopRun {
-  now?: boolean;
 }
 
 export interface RetryRun {
@@ -1416,4 +1991,216 @@ export interface UsageReply {
 
 export interface PlansReply {
   plans: Plan[];
+}
+
+/**
+ * POST wild. command: "" lets the engine ask.  setup fields that are None are found out by reading the script.
+ *
+ * draft: answer with the loop as it would be (a `SetupReply`) and start nothing.
+ */
+export interface CreateLoop {
+  goal: string;
+  command?: string;
+  cwd?: string | null;
+  python?: string | null;
+  caller_python?: string | null;
+  caller_env?: Record<string, string> | null;
+  env?: Record<string, string>;
+  executor?: string | null;
+  policy?: "builtin" | "hybrid" | "llm" | null;
+  model?: string;
+  autonomy?: "balanced" | "cautious" | "full";
+  limits?: Limits;
+  metric?: string;
+  mode?: "max" | "min" | null;
+  score?: "best" | "last" | null;
+  space?: Record<string, Knob> | null;
+  seed_flag?: string | null;
+  seeds?: number | null;
+  top?: number | null;
+  gpus?: number;
+  share_gpu?: boolean;
+  parallel?: number | null;
+  isolation?: "in_place" | "tree" | null;
+  inputs?: string[] | null;
+  eval_files?: string[] | null;
+  may_edit?: string[];
+  holdout?: Holdout | null;
+  seed?: number;
+  draft?: boolean;
+  request_id?: string | null;
+}
+
+/**
+ * What would be run and searched, before anything is. asks: what must be answered first.
+ */
+export interface SetupReply {
+  setup: Setup;
+  script: Script;
+  asks: Question[];
+  policy: "builtin" | "hybrid" | "llm";
+  limits: Limits;
+  estimate: Estimate | null;
+}
+
+/**
+ * PATCH wild/ID: only what is given changes. space replaces the whole space.
+ */
+export interface PatchLoop {
+  autonomy?: "balanced" | "cautious" | "full" | null;
+  policy?: "builtin" | "hybrid" | "llm" | null;
+  model?: string | null;
+  space?: Record<string, Knob> | null;
+  goal?: string | null;
+}
+
+/**
+ * PUT wild/ID/limits: names and new values; null removes a limit. resume: go on, where a budget had ended it.
+ */
+export interface ChangeLimits {
+  limits: Record<string, unknown>;
+  resume?: boolean;
+}
+
+export interface Steer {
+  text: string;
+  request_id?: string | null;
+}
+
+/**
+ * POST wild/ID/answer. choice: an option's id, or "" with a text.
+ */
+export interface AnswerLoop {
+  question: string;
+  choice?: string;
+  text?: string;
+}
+
+/**
+ * PUT wild/ID/queue. order: ids in the wanted order; drop: those to forget (never an alert of a living run).
+ */
+export interface ReorderEvents {
+  order?: string[];
+  drop?: string[];
+}
+
+export interface StopLoop {
+  runs?: boolean;
+  now?: boolean;
+}
+
+/**
+ * A line of the summary. tone: good, bad, plain, wait.
+ */
+export interface Line {
+  text: string;
+  tone: "bad" | "good" | "plain" | "wait";
+  refs: string[];
+}
+
+/**
+ * The morning after, on one screen: tried, real, cost, needs.
+ */
+export interface Summary {
+  title: string;
+  tried: Line[];
+  real: Line[];
+  cost: Line[];
+  needs: Line[];
+}
+
+/**
+ * GET wild/ID. counts: runs of the loop by status.  elapsed_s: since its start, pauses included.
+ */
+export interface LoopReply {
+  loop: Loop;
+  counts: Record<string, number>;
+  alerts: number;
+  elapsed_s: number;
+  summary: Summary;
+}
+
+export interface LoopsReply {
+  loops: Loop[];
+}
+
+/**
+ * GET wild/ID/journal?after=N (JSON), or application/x-ndjson by Accept: the whole ledger, one entry a line.
+ */
+export interface JournalReply {
+  entries: Entry[];
+  total: number;
+}
+
+/**
+ * POST wild/ID/merge. commit: "" the confirmed candidate's, else the newest accepted one.
+ */
+export interface MergeLoop {
+  commit?: string;
+}
+
+export interface MergeReply {
+  text: string;
+  diff: string;
+}
+
+/**
+ * POST reports/reproduce. report: path of the notebook; claim: its id in there.
+ */
+export interface Reproduce {
+  report: string;
+  claim: string;
+}
+
+/**
+ * The claim as it was and as it came out again. runs: the new ones, in the order of `was`.
+ */
+export interface ReproduceReply {
+  claim: string;
+  metric: string;
+  was: number[];
+  now: (number | null)[];
+  runs: string[];
+  done: boolean;
+  text: string;
+  verdict: Verdict | null;
+}
+
+/**
+ * A prompt template as a file with front matter. source: shipped | project | installed.  edited: differs from
+ * shipped.
+ */
+export interface Skill {
+  name: string;
+  title: string;
+  description: string;
+  text: string;
+  variables: string[];
+  source: "installed" | "project" | "shipped";
+  edited: boolean;
+  path: string;
+  version: string;
+}
+
+export const SKILL_DEFAULTS: Partial<Skill> = {
+  "variables": [],
+  "source": "shipped",
+  "edited": false,
+  "path": "",
+  "version": ""
+};
+
+export interface SkillsReply {
+  skills: Skill[];
+}
+
+export interface PutSkill {
+  text: string;
+}
+
+/**
+ * POST skills/install. source: a folder of this machine or a git URL.
+ */
+export interface InstallSkill {
+  source: string;
 }

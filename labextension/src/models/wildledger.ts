@@ -1,0 +1,162 @@
+/** The ledger of one loop as a panel shows it: its newest page, older ones when asked for, then what is told. */
+import { Signal, type ISignal } from '@lumino/signaling';
+import type { ApiError } from '../api';
+import type { Entry, Envelope } from '../wire';
+import { asApiError } from './chatdesk';
+import { Frame } from './frame';
+import { isBehind, joined, NO_JOURNAL, wholeEntry, type Journal } from './wild';
+import type { WildDesk } from './wilddesk';
+
+export const LEDGER_PAGE = 100;
+/** A ledger that grew by more than this while nobody looked is read anew from its end. */
+const FAR_BEHIND = 1000;
+
+export interface LedgerView {
+  phase: 'loading' | 'ready' | 'failed';
+  journal: Journal;
+  error: ApiError | null;
+  loadingOlder: boolean;
+}
+
+export class Ledger {
+  private view_: LedgerView = {
+    phase: 'loading',
+    journal: NO_JOURNAL,
+    error: null,
+    loadingOlder: false
+  };
+  private running = false;
+  private reading = false;
+  private again = false;
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly frame = new Frame(() => this._changed.emit());
+
+  constructor(
+    readonly desk: WildDesk,
+    readonly id: string
+  ) {}
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  view = (): LedgerView => this.view_;
+
+  start(): void {
+    const { project } = this.desk;
+    this.running = true;
+    project.feed.received.connect(this.hear);
+    project.feed.gap.connect(this.reload);
+    project.awakeChanged.connect(this.wake);
+    void this.newer();
+  }
+
+  stop(): void {
+    const { project } = this.desk;
+    this.running = false;
+    project.feed.received.disconnect(this.hear);
+    project.feed.gap.disconnect(this.reload);
+    project.awakeChanged.disconnect(this.wake);
+  }
+
+  /** Reads what came after the newest known entry; where nothing is known, the newest page. */
+  async newer(): Promise<void> {
+    if (this.reading) {
+      this.again = true;
+      return;
+    }
+    this.reading = true;
+    try {
+      do {
+        this.again = false;
+        let { journal } = this.view_;
+        const known = this.desk.loops.get(this.id)?.entries ?? journal.total;
+        const last = journal.entries[journal.entries.length - 1]?.n ?? 0;
+        if (known - last > FAR_BEHIND) {
+          journal = NO_JOURNAL;
+        }
+        const after = journal.entries.length
+          ? last
+          : Math.max(0, known - LEDGER_PAGE);
+        const reply = await this.desk.api.journal(this.id, after, LEDGER_PAGE);
+        if (!this.running) {
+          return;
+        }
+        // What was told while this was read is there already.
+        const held = journal === NO_JOURNAL ? NO_JOURNAL : this.view_.journal;
+        const next = joined(held, reply.entries, reply.total);
+        this.set({ phase: 'ready', journal: next, error: null });
+        // An answer may hold less than all; one that holds nothing new ends it.
+        this.again ||= isBehind(next) && reply.entries.length > 0;
+      } while (this.again);
+    } catch (error) {
+      if (this.running) {
+        this.set({ phase: 'failed', error: asApiError(error) });
+      }
+    } finally {
+      this.reading = false;
+    }
+  }
+
+  async older(): Promise<void> {
+    const { journal, loadingOlder } = this.view_;
+    const first = journal.entries[0]?.n ?? 1;
+    if (first <= 1 || loadingOlder) {
+      return;
+    }
+    this.set({ loadingOlder: true });
+    const after = Math.max(0, first - 1 - LEDGER_PAGE);
+    try {
+      const reply = await this.desk.api.journal(
+        this.id,
+        after,
+        first - 1 - after
+      );
+      this.set({
+        journal: joined(
+          this.view_.journal,
+          reply.entries.filter(entry => entry.n < first),
+          reply.total
+        ),
+        loadingOlder: false
+      });
+    } catch (error) {
+      this.set({ loadingOlder: false, error: asApiError(error) });
+    }
+  }
+
+  /** Tells now, not at the next frame. */
+  flush(): void {
+    this.frame.flush();
+  }
+
+  private reload = (): void => void this.newer();
+
+  private wake = (_: unknown, awake: boolean): void => {
+    if (awake) {
+      void this.newer();
+    }
+  };
+
+  private hear = (_: unknown, { type, data }: Envelope): void => {
+    if (type !== 'wild_entry' || (data as Partial<Entry>).loop_id !== this.id) {
+      return;
+    }
+    if (this.view_.phase === 'loading') {
+      this.again = true;
+      return;
+    }
+    const journal = joined(this.view_.journal, [
+      wholeEntry(data as Partial<Entry>)
+    ]);
+    this.set({ journal });
+    if (isBehind(journal)) {
+      void this.newer();
+    }
+  };
+
+  private set(part: Partial<LedgerView>): void {
+    this.view_ = { ...this.view_, ...part };
+    this.frame.ring();
+  }
+}
