@@ -64,6 +64,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     index: int
     params: dict[str, Any]
     run_ids: list[str] = []
+    tree: str = ""  # another commit than the sweep's, where its code differs
 
 
 class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,6 +16,7 @@ from ragent_jupyter.adapters.chat_notebook import notebook_of
 from ragent_jupyter.adapters.keys import LocalKeys
 from ragent_jupyter.adapters.models.endpoints import make_models
 from ragent_jupyter.adapters.shell_runner import LocalShell
+from ragent_jupyter.adapters.skill_files import SkillFolder
 from ragent_jupyter.adapters.workspace import FolderWorkspace, jupyter_folders
 from ragent_jupyter.domain.chat import Mode
 from ragent_jupyter.domain.ids import make_id
@@ -34,6 +35,7 @@ from ragent_jupyter.services.memory import MemoryDesk
 from ragent_jupyter.services.mentions import Mentions
 from ragent_jupyter.services.models import ModelsDesk
 from ragent_jupyter.services.sessions import SessionsDesk
+from ragent_jupyter.services.skills import SkillsDesk
 from ragent_jupyter.services.tools.alerts import alert_tools
 from ragent_jupyter.services.tools.asking import asking_tools
 from ragent_jupyter.services.tools.base import Toolbox
@@ -73,6 +75,7 @@ class Mind:
         self.notebooks = engine.notebooks
         self.workspace = FolderWorkspace(project, self.redact, jupyter_folders())
         self.attachments = AttachmentFolder(project / ".ragent" / "attachments", self.redact, quote)
+        self.skills = SkillsDesk(SkillFolder(project))
         self.approvals = Approvals(engine.shell, self.make_id)
         self.sessions = SessionsDesk(engine.shell, self.make_id, bypass_allowed=_bypass_allowed)
         self.mentions = Mentions(
@@ -82,7 +85,7 @@ class Mind:
             engine.runs, engine.sweeps, self.memory, engine.reports, stop_turn=lambda id, by: self.chat.stop(id)
         )
         self.toolbox = self._toolbox(engine, project)
-        kit = Kit(
+        self.kit = kit = Kit(
             shell=engine.shell,
             models=self.models,
             tools=self.toolbox,

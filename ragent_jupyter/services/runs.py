@@ -146,7 +146,7 @@ class RunsDesk:
     async def create(self, body: CreateRun, **more: Any) -> Run:
         """A new run, queued unless `start` is false. Raises BadInput, CannotBeDone; nothing is left behind then.
 
-        more: sweep_id, trial, retry_of, seed — what only desks may set.
+        more: sweep_id, trial, retry_of, seed, tree — what only desks may set.
         """
         if body.request_id and body.request_id in self._requests:
             return self.get(self._requests[body.request_id])
@@ -317,7 +317,7 @@ class RunsDesk:
             kind=old.kind,
             request_id=request_id,
         )
-        return await self.create(body, retry_of=old.id, sweep_id=old.sweep_id, trial=old.trial)
+        return await self.create(body, retry_of=old.id, sweep_id=old.sweep_id, trial=old.trial, tree=old.tree)
 
     async def patch(self, run_id: str, body: PatchRun) -> Run:
         fields = {

@@ -12,12 +12,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from enum import Enum
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from ragent_jupyter.domain import chat
+from ragent_jupyter.domain import chat, wild
 from ragent_jupyter.domain.alert import Alert, AlertStatus
 from ragent_jupyter.domain.effects import Effect, Owed
 from ragent_jupyter.domain.errors import MissingPart, RagentError
@@ -63,6 +64,8 @@ _KINDS: dict[type, Kind] = {
     chat.Plan: Kind("plan", "sessions", parent="session_id", status="status"),
     chat.Grant: Kind("grant", "sessions", parent="session_id"),
     chat.MemoryRule: Kind("rule", "memory", status="status"),
+    wild.Loop: Kind("wild", "wild", status="stage"),
+    wild.Entry: Kind("entry", "wild", parent="loop_id", sort="n"),
 }
 
 
@@ -103,6 +106,7 @@ def _put(kind: str, stream: str, obj: Any, data: bytes) -> RowPut:
     if known is not None:
         parent = getattr(obj, known.parent) if known.parent else None
         status = getattr(obj, known.status) if known.status else ""
+        status = status.value if isinstance(status, Enum) else status
         return RowPut(kind=kind, id=stream, data=data, parent=parent, status=status, sort=getattr(obj, known.sort))
     if isinstance(obj, Run):
         return RowPut(
@@ -136,6 +140,7 @@ class Shell:
         self.rules: dict[str, chat.MemoryRule] = {}
         self.plans: dict[str, chat.Plan] = {}
         self.grants: dict[str, chat.Grant] = {}
+        self.loops: dict[str, wild.Loop] = {}
         # Only of sessions that somebody looked at since the engine began: session id -> turn or part id -> it.
         self.turns: dict[str, dict[str, chat.Turn]] = {}
         self.parts: dict[str, dict[str, chat.Part]] = {}
@@ -168,6 +173,7 @@ class Shell:
         self.rules = {r.id: r for r in (msgspec.json.decode(d, type=chat.MemoryRule) for d in self.store.load("rule"))}
         self.plans = {p.id: p for p in (msgspec.json.decode(d, type=chat.Plan) for d in self.store.load("plan"))}
         self.grants = {g.id: g for g in (msgspec.json.decode(d, type=chat.Grant) for d in self.store.load("grant"))}
+        self.loops = {w.id: w for w in (msgspec.json.decode(d, type=wild.Loop) for d in self.store.load("wild"))}
         # A turn under way goes on through a write that was refused, and looks up its own record.
         opened = [id for id in self.turns if (held := self.sessions.get(id)) is not None and held.turn]
         self.turns, self.parts = {}, {}
@@ -217,7 +223,9 @@ class Shell:
             case chat.Turn():
                 self.open_session(obj.session_id)
                 place = self.turns[obj.session_id]
-            case chat.Provenance():
+            case wild.Loop():
+                place = self.loops
+            case chat.Provenance() | wild.Entry():
                 return  # read from the store when somebody asks
             case _:
                 self.open_session(obj.session_id)

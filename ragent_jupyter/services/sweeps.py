@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -33,6 +34,8 @@ class SweepsDesk:
         self.shell = shell
         self.runs = runs
         self.project = project
+        # Whether a sweep starts nothing for now, though it is not over: its loop is paused.
+        self.held: Callable[[Sweep], bool] = lambda sweep: False
         self._locks: dict[str, asyncio.Lock] = {}
         self._requests: dict[str, str] = {}
 
@@ -49,8 +52,14 @@ class SweepsDesk:
         found = [s for s in self.shell.sweeps.values() if archived or not s.archived]
         return sorted(found, key=lambda s: (s.created_at, s.id), reverse=True)
 
-    async def create(self, body: CreateSweep) -> Sweep:
-        """Raises BadInput, CannotBeDone: an impossible space, an empty command. Nothing is left behind then."""
+    async def create(
+        self, body: CreateSweep, points: Sequence[dict[str, Any]] = (), trees: Sequence[str] = (), **more: Any
+    ) -> Sweep:
+        """Raises BadInput, CannotBeDone: an impossible space, an empty command. Nothing is left behind then.
+
+        points: the trials as they are, repeats and all, instead of the space's.  trees: the commit of each.
+        more: loop_id, purpose, tree, by — what only desks may set.
+        """
         if body.request_id and body.request_id in self._requests:
             return self.get(self._requests[body.request_id])
         if not body.command.strip():
@@ -59,7 +68,7 @@ class SweepsDesk:
             raise BadInput(f"parallel is {body.parallel}.", "Give a number from 1 to 1000.")
         if body.max_runs > 10_000:
             raise BadInput(f"max_runs is {body.max_runs}.", "Give at most 10,000; split larger sweeps.")
-        points = expand(body.space, body.max_runs)
+        chosen = list(points) or expand(body.space, body.max_runs)
         if body.executor is not None:
             self.runs.executor_for(body.executor)
         loop = asyncio.get_running_loop()
@@ -76,7 +85,7 @@ class SweepsDesk:
             created_at=now,
             space=body.space,
             status=SweepStatus.READY,
-            trials=[Trial(index=i, params=p) for i, p in enumerate(points)],
+            trials=[Trial(index=i, params=p, tree=trees[i] if trees else "") for i, p in enumerate(chosen)],
             max_runs=body.max_runs,
             parallel=body.parallel,
             smoke=body.smoke,
@@ -90,6 +99,7 @@ class SweepsDesk:
             env=body.env,
             goal=body.goal,
             request_id=body.request_id,
+            **more,
         )
         if sweep.request_id:
             self._requests[sweep.request_id] = sweep.id
@@ -135,6 +145,12 @@ class SweepsDesk:
             self.runs.progressed()
         return self.get(sweep_id)
 
+    async def close(self, sweep_id: str, *, by: str = "user") -> Sweep:
+        """No trial is launched any more; those that live go on to their end."""
+        async with self._locks.setdefault(sweep_id, asyncio.Lock()):
+            await self._apply(self.get(sweep_id), sweep_life.StopSweep(self.shell.clock.now(), by))
+        return self.get(sweep_id)
+
     async def _apply(
         self,
         sweep: Sweep,
@@ -169,7 +185,7 @@ class SweepsDesk:
         """Launch what there is room for; end the sweep where nothing is left."""
         async with self._locks.setdefault(sweep_id, asyncio.Lock()):
             sweep = self.get(sweep_id)
-            if sweep.status is not SweepStatus.RUNNING:
+            if sweep.status is not SweepStatus.RUNNING or self.held(sweep):
                 return
             # After a crash a run may exist that its trial does not list: adopt before planning, or it runs twice.
             listed = {r for t in sweep.trials for r in t.run_ids}
@@ -202,7 +218,8 @@ class SweepsDesk:
     async def _launch(self, sweep: Sweep, index: int) -> None:
         trial = sweep.trials[index]
         params = trial.params
-        seed = params.get("seed")
+        seed = next((value for name, value in params.items() if "seed" in name.lower()), None)
+        tree = trial.tree or sweep.tree
         body = CreateRun(
             command=command_for(sweep.command, params, sweep.space.flag),
             name=f"{sweep.name} #{index + 1}",
@@ -221,7 +238,7 @@ class SweepsDesk:
         )
         try:
             run = await self.runs.create(
-                body, sweep_id=sweep.id, trial=index, seed=seed if isinstance(seed, int) else None
+                body, sweep_id=sweep.id, trial=index, seed=seed if isinstance(seed, int) else None, tree=tree
             )
         except (CannotBeDone, BadInput) as error:
             reason = f"Trial {index + 1} could not be created: {error.problem} {error.remedy}"

@@ -1,0 +1,139 @@
+"""The routes of Wild Mode."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import msgspec
+
+from ragent_jupyter.domain.errors import NotAllowed
+from ragent_jupyter.domain.wire_wild import (
+    AnswerLoop,
+    ChangeLimits,
+    CreateLoop,
+    LoopsReply,
+    MergeLoop,
+    PatchLoop,
+    ReorderEvents,
+    Steer,
+    StopLoop,
+)
+from ragent_jupyter.services.approvals import PEOPLE
+from ragent_jupyter.services.wild import WildDesk
+
+from .base import EngineHandler
+
+
+class _Wild(EngineHandler):
+    @property
+    def wild(self) -> WildDesk:
+        return self.engine.wild.desk
+
+    @property
+    def by(self) -> str:
+        return unquote(self.request.headers.get("X-Ragent-User", ""))[:200]
+
+    def person(self, what: str) -> None:
+        """Raises NotAllowed unless a person sits there: code in a cell or a script may be the agent's own."""
+        if self.request.headers.get("X-Ragent-Door", "") not in PEOPLE:
+            raise NotAllowed(f"{what} is a person's.", "Do it in the sidebar, or with `ragent wild` in a terminal.")
+
+
+class Loops(_Wild):
+    def get(self) -> None:
+        self.reply(200, LoopsReply(loops=[self.wild.counted(loop) for loop in self.wild.all()]))
+
+    async def post(self) -> None:
+        body = self.body(CreateLoop)
+        if body.draft:
+            self.reply(200, await self.wild.draft(body))
+            return
+        if body.may_edit:
+            self.person("Permission to change code")
+        self.reply(201, await self.wild.create(body, self.by))
+
+
+class OneLoop(_Wild):
+    def get(self, loop_id: str) -> None:
+        self.reply(200, self.wild.reply(loop_id))
+
+    async def patch(self, loop_id: str) -> None:
+        body = self.body(PatchLoop)
+        if body.autonomy is not None:
+            self.person("How much a loop may do by itself")
+        self.reply(200, await self.wild.patch(loop_id, body, self.by))
+
+
+class LoopVerb(_Wild):
+    async def post(self, loop_id: str, verb: str) -> None:
+        wild = self.wild
+        match verb:
+            case "pause":
+                done = await wild.pause(loop_id, self.by)
+            case "resume":
+                done = await wild.resume(loop_id, self.by)
+            case "stop":
+                done = await wild.stop(loop_id, self.body(StopLoop), self.by)
+            case "steer":
+                done = await wild.steer(loop_id, self.body(Steer), self.by)
+            case "answer":
+                self.person("An answer to a loop")
+                done = await wild.answer(loop_id, self.body(AnswerLoop), self.by)
+            case _:
+                done = await wild.report(loop_id)
+        self.reply(202, done)
+
+
+class LoopLimits(_Wild):
+    async def put(self, loop_id: str) -> None:
+        self.person("A limit")
+        self.reply(200, await self.wild.limits(loop_id, self.body(ChangeLimits), self.by))
+
+
+class LoopQueue(_Wild):
+    async def put(self, loop_id: str) -> None:
+        self.reply(200, await self.wild.reorder(loop_id, self.body(ReorderEvents), self.by))
+
+
+class LoopJournal(_Wild):
+    async def get(self, loop_id: str) -> None:
+        after = self.int_arg("after", 0)
+        if "ndjson" not in self.request.headers.get("Accept", ""):
+            self.reply(200, self.wild.journal(loop_id, after))
+            return
+        self.set_header("Content-Type", "application/x-ndjson")
+        self.set_header("Cache-Control", "no-store")
+        while True:
+            page = self.wild.journal(loop_id, after)
+            if not page.entries:
+                break
+            self.write(b"".join(msgspec.json.encode(entry) + b"\n" for entry in page.entries))
+            await self.flush()
+            after = page.entries[-1].n
+        self.finish()
+
+
+class LoopMerge(_Wild):
+    async def post(self, loop_id: str) -> None:
+        self.person("A merge")
+        self.reply(200, await self.wild.merge(loop_id, self.body(MergeLoop), self.by))
+
+
+class LoopDiff(_Wild):
+    async def get(self, loop_id: str) -> None:
+        text = await self.wild.diff(loop_id, self.arg("commit", "") or "")
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(text)
+
+
+ROUTES: list[tuple[str, type[EngineHandler]]] = [
+    (r"wild", Loops),
+    (r"wild/([^/]+)", OneLoop),
+    (r"wild/([^/]+)/(pause|resume|stop|steer|answer|report)", LoopVerb),
+    (r"wild/([^/]+)/limits", LoopLimits),
+    (r"wild/([^/]+)/queue", LoopQueue),
+    (r"wild/([^/]+)/journal", LoopJournal),
+    (r"wild/([^/]+)/merge", LoopMerge),
+    (r"wild/([^/]+)/diff", LoopDiff),
+]

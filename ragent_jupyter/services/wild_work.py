@@ -1,0 +1,223 @@
+"""Carrying out what a loop decided: sweeps, stops, answers, verdicts, its report. Each is known by an id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec.structs import replace
+
+from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, WrongMoment
+from ragent_jupyter.domain.sweep import SearchSpace
+from ragent_jupyter.domain.wild import Action, Candidate, Confirm, Launch, Loop, ProposeSweep, Verdict, View
+from ragent_jupyter.domain.wire import CreateSweep
+from ragent_jupyter.rules.confirm import candidates, plan_seeds, verdicts
+from ragent_jupyter.runfiles.spec import read_base_env
+
+from .alerts import AlertsDesk
+from .runs import RunsDesk
+from .shell import Shell
+from .sweeps import SweepsDesk
+
+
+class Reports(Protocol):
+    async def write(self, loop_id: str) -> str: ...
+
+
+class Scores(Protocol):
+    """The sealed hold-out: a run's predictions against labels that no run was given."""
+
+    async def scored(self, loop: Loop, verdicts: list[Verdict]) -> list[Verdict]: ...
+
+
+class WildWork:
+    def __init__(
+        self,
+        shell: Shell,
+        runs: RunsDesk,
+        sweeps: SweepsDesk,
+        alerts: AlertsDesk,
+        reports: Reports,
+        project: Path,
+        *,
+        check_model: Callable[[str], None],
+        scores: Scores | None = None,
+    ) -> None:
+        self.shell = shell
+        self.runs = runs
+        self.sweeps = sweeps
+        self.alerts = alerts
+        self.reports = reports
+        self.project = project
+        self.check_model = check_model
+        self.scores = scores
+
+    def folder(self, loop_id: str) -> Path:
+        return self.project / ".ragent" / "loops" / loop_id
+
+    def may_use_model(self, model: str) -> None:
+        """Raises where the role `wild` has no model that could be asked."""
+        self.check_model(model)
+
+    # --- sweeps
+    # ---------------------------------------------------------------------------------------------------------
+    async def begin_sweep(self, loop: Loop, view: View, action: Action) -> tuple[str, str, str]:
+        points, trees, purpose, name, by = self._points(loop, view, action)
+        left = view.runs_left
+        if left is not None and len(points) > left:
+            points, trees, by = points[:left], trees[:left], by[:left]
+        if not points:
+            raise CannotBeDone("The limit of runs leaves no room for this.", "Raise the limit of runs.")
+        setup = loop.setup
+        body = CreateSweep(
+            command=setup.command,
+            space=SearchSpace(method="list", points=points, flag=setup.flag, flags=setup.flags),
+            name=name[:80],
+            cwd=setup.cwd,
+            python=setup.python,
+            caller_env=read_base_env(self.folder(loop.id)),
+            env=setup.env,
+            executor=setup.executor,
+            gpus=setup.gpus,
+            share_gpu=setup.share_gpu,
+            max_runs=len(points),
+            parallel=setup.parallel,
+            # The first run of all shows that the script works; later ones need no proof.
+            smoke=purpose == "baseline" or (bool(loop.commits) and trees[0] != loop.commits[0]),
+            primary=setup.metric or "loss",
+            mode=setup.mode,
+            goal=loop.goal,
+            request_id=f"{loop.id}:{len(loop.sweeps)}",
+        )
+        sweep = await self.sweeps.create(
+            body, points, trees, loop_id=loop.id, purpose=purpose, tree=loop.commits[-1] if loop.commits else "", by=by
+        )
+        n = len(sweep.trials)
+        return sweep.id, purpose, f"{n} run{'s' if n != 1 else ''} ({purpose}) as {sweep.name}."
+
+    def _points(
+        self, loop: Loop, view: View, action: Action
+    ) -> tuple[list[dict[str, Any]], list[str], str, str, list[str]]:
+        """(points, the commit of each, purpose, name, who thought of each)."""
+        base = loop.commits[0] if loop.commits else ""
+        newest = loop.commits[-1] if loop.commits else ""
+        number = len(loop.sweeps) + 1
+        match action:
+            case ProposeSweep(name=name, points=points, purpose=purpose, commit=commit, by=by):
+                tree = _commit(loop, commit) or (base if purpose == "baseline" else newest)
+                name = name or f"{purpose} {number}"
+                who = [*by, *[""] * (len(points) - len(by))][: len(points)]
+                return list(points), [tree] * len(points), purpose, f"{loop.id[-4:]} {name}", who
+            case Launch(params=params, commit=commit):
+                return [params], [_commit(loop, commit) or newest], "search", f"{loop.id[-4:]} one run {number}", [""]
+            case Confirm():
+                return self._confirm(loop, view, action, number)
+        raise BadInput(f"{type(action).__name__} starts no runs.", "Say propose_sweep, launch or confirm.")
+
+    def _confirm(
+        self, loop: Loop, view: View, action: Confirm, number: int
+    ) -> tuple[list[dict[str, Any]], list[str], str, str, list[str]]:
+        """Baseline and candidates on the same fresh seeds; seed by seed, so that what has ended is paired."""
+        arms = wanted(view, action, loop.setup.top)
+        if not arms:
+            raise CannotBeDone("There is no candidate better than the baseline to confirm.", "Search on, or end.")
+        base = loop.commits[0] if loop.commits else ""
+        n = max(1, loop.setup.seeds)
+        if view.runs_left is not None:
+            # Fewer candidates before fewer seeds: a verdict on too few pairs says nothing.
+            while len(arms) > 1 and (len(arms) + 1) * n > view.runs_left:
+                arms = arms[:-1]
+            n = min(n, view.runs_left // (len(arms) + 1))
+        if n < 1:
+            raise CannotBeDone("Too few runs are left to confirm anything.", "Raise the limit of runs.")
+        name = loop.setup.seed
+        seeds: list[int | None] = [*plan_seeds(view, n)] if name else [None] * n
+        points, trees = [], []
+        for seed in seeds:
+            drawn = {name: seed} if name and seed is not None else {}
+            for params, tree in [({}, base), *[(arm.params, arm.commit or base) for arm in arms]]:
+                points.append({**params, **drawn})
+                trees.append(tree)
+        return points, trees, "confirm", f"{loop.id[-4:]} confirm {number}", ["rule"] * len(points)
+
+    async def stop_run(self, run_id: str, by: str) -> str:
+        try:
+            await self.runs.stop(run_id, by=by)
+        except WrongMoment as error:
+            return error.problem
+        return ""
+
+    async def answer_alert(self, alert_id: str, choice: str, by: str) -> str:
+        try:
+            await self.alerts.respond(alert_id, choice, by)
+        except (WrongMoment, NotFound) as error:
+            return error.problem  # a person was first, or its run has ended
+        return ""
+
+    async def stop_sweeps(self, loop: Loop, *, now: bool) -> None:
+        """Nothing is started any more, and what lives is stopped with its grace."""
+        for id in loop.sweeps:
+            sweep = self.shell.sweeps.get(id)
+            if sweep is not None and not sweep.status.terminal:
+                await self.sweeps.stop(id, by=f"wild:{loop.id}", now=now)
+
+    async def hold_sweeps(self, loop: Loop) -> None:
+        """Nothing is started any more; what lives goes on to its end."""
+        for id in loop.sweeps:
+            sweep = self.shell.sweeps.get(id)
+            if sweep is not None and not sweep.status.terminal:
+                await self.sweeps.close(id, by=f"wild:{loop.id}")
+
+    # --- what is true
+    # -----------------------------------------------------------------------------------------------------
+    async def judged(self, loop: Loop, view: View) -> list[Verdict]:
+        found = verdicts(view, loop.sweep)
+        if self.scores is not None and loop.setup.holdout is not None:
+            found = await self.scores.scored(loop, found)
+        return [replace(verdict, sweep=loop.sweep, metric=loop.setup.metric) for verdict in found]
+
+    async def report(self, loop: Loop) -> str:
+        return await self.reports.write(loop.id)
+
+    async def disk(self, loop: Loop) -> int:
+        ids = set(loop.sweeps)
+        folders = [self.runs.folder(r.id) for r in self.shell.runs.values() if r.sweep_id in ids]
+        return await asyncio.to_thread(_size, folders)
+
+
+def wanted(view: View, action: Confirm, top: int) -> list[Candidate]:
+    """Who is put to the test: those of the named runs, else the best ones."""
+    found = candidates(view, max(top, len(action.runs) or top), untested=not action.runs)
+    if not action.runs:
+        return found[:top]
+    named = set(action.runs)
+    return [c for c in candidates(view, 10_000) if named & set(c.runs)][: max(1, top)]
+
+
+def _commit(loop: Loop, wanted: str) -> str:
+    if not wanted:
+        return ""
+    found = [commit for commit in loop.commits if commit.startswith(wanted) and len(wanted) >= 7]
+    if len(found) != 1:
+        raise BadInput(f"{wanted[:40]!r} is no commit of this loop.", f"Its commits: {', '.join(loop.commits)}.")
+    return found[0]
+
+
+def _size(folders: Sequence[Path]) -> int:
+    """Bytes that these folders take on the disk; links are not followed."""
+    total = 0
+    stack = [os.fspath(folder) for folder in folders]
+    while stack:
+        try:
+            with os.scandir(stack.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:
+            continue  # it went away while we looked
+    return total
