@@ -46,7 +46,6 @@ class Worktree:
             if os.path.exists(self.git.path(state)):
                 self.git.bytes(*_WHOLE, "cherry-pick", "--quit")
         self.git.bytes(*_WHOLE, "checkout", "--quiet", "--force", "--detach", commit, timeout=SLOW_S)
-        self.git.bytes(*_WHOLE, "reset", "--quiet", "--hard", commit, timeout=SLOW_S)
         self.git.bytes("clean", "--quiet", "-ffd")
 
     def _is_there(self) -> bool:
@@ -91,6 +90,8 @@ class Editor:
                 apply_edits(self.worktree.folder, edits, changed)
                 check_syntax(changed)
                 found = self._commit(changed, message, key)
+            except NotAllowed:
+                raise  # a path that is none of the loop's business is no failed experiment
             except (RagentError, OSError) as error:
                 raise self._keep(error, edits, changed) from error
         kill_point("trees.committed")

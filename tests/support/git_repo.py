@@ -29,7 +29,7 @@ class Repo:
         done = subprocess.run(["git", *who, *args], cwd=self.folder, env=_ENV, capture_output=True, check=False)
         if check:
             assert done.returncode == 0, done.stderr.decode()
-        return os.fsdecode(done.stdout).strip()
+        return os.fsdecode(done.stdout).rstrip("\n")
 
     def put(self, files: Mapping[str, str | bytes]) -> None:
         for name, text in files.items():
@@ -49,8 +49,7 @@ class Repo:
         found: dict[str, object] = {}
         private = self.folder / ".git"
         for place, folders, names in os.walk(self.folder):
-            if place == str(self.folder):
-                folders[:] = [name for name in folders if name not in (".git", ".ragent")]
+            folders[:] = [name for name in folders if name != ".ragent" and Path(place, name) != private]
             for name in names:
                 found[os.path.relpath(os.path.join(place, name), self.folder)] = _fingerprint(Path(place, name))
         for name in ("index", "HEAD", "ORIG_HEAD", "MERGE_HEAD", "config", "logs/HEAD", "info/sparse-checkout"):
