@@ -46,6 +46,15 @@ def of_series(series: Sequence[Series], names: Mapping[str, str], title: str, x:
     return FigureSpec(title=title, x_title=unit, y_title=title, curves=curves)
 
 
+def _group(curve: Curve) -> str:
+    return curve.group or curve.run
+
+
+def _order(spec: FigureSpec) -> list[str]:
+    """Who has a colour of their own, in the order in which they come."""
+    return list(dict.fromkeys(map(_group, spec.curves)))
+
+
 def _number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
@@ -57,25 +66,40 @@ def _words(text: str) -> str:
 
 def plotly_json(spec: FigureSpec) -> dict[str, Any]:
     """The figure as plotly's JSON: {"data": traces, "layout": …}."""
-    order = [c.run for c in spec.curves]
+    order = _order(spec)
     floor = min((v for c in spec.curves for v in map(_number, [*c.y, *c.low]) if v is not None), default=0.0)
     traces: list[dict[str, Any]] = []
+    told: set[str] = set()
     for curve in spec.curves:
-        colour = colour_of(curve.run, order)
+        colour = colour_of(_group(curve), order)
         if curve.low and curve.high:
             traces.append(_band(curve, colour))
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines" if len(curve.x) > 1 else "markers",
-                "name": _words(curve.name) + (" (best)" if curve.best else ""),
-                "legendgroup": curve.run,
-                "x": list(curve.x),
-                "y": [_number(v) for v in curve.y],
-                "connectgaps": False,
-                "line": {"color": colour, "width": 3 if curve.best else 1.5},
-            }
-        )
+        trace: dict[str, Any] = {
+            "type": "scatter",
+            "mode": "lines" if len(curve.x) > 1 and curve.style != "dots" else "markers",
+            "name": _words(curve.name) + (" (best)" if curve.best and not curve.group else ""),
+            "legendgroup": _group(curve),
+            "x": list(curve.x),
+            "y": [_number(v) for v in curve.y],
+            "connectgaps": False,
+            "line": {"color": colour, "width": 3 if curve.best and not curve.group else 1.5},
+        }
+        if curve.style == "dots":
+            trace["marker"] = {"color": colour, "size": 7}
+        elif curve.style == "dashed":
+            trace["line"]["dash"] = "dash"
+        if curve.labels:
+            trace["text"] = [_words(label) for label in curve.labels]
+        if curve.group:
+            trace["showlegend"] = False
+            if curve.group not in told:
+                # One line of the legend for all of them, under their common name; a curve says its own where one
+                # points at it.
+                told.add(curve.group)
+                key = {**trace, "name": _words(curve.group), "x": [None], "y": [None], "showlegend": True}
+                traces.append({**key, "hoverinfo": "skip"})
+        if curve.x:
+            traces.append(trace)
         for marks, symbol, what in ((curve.nonfinite, "x", "NaN or Inf"), (curve.flags, "triangle-down", "alert")):
             if marks:
                 traces.append(_marks(curve, marks, symbol, what, colour, floor))
@@ -109,7 +133,7 @@ def _band(curve: Curve, colour: str) -> dict[str, Any]:
         "line": {"width": 0},
         "hoverinfo": "skip",
         "showlegend": False,
-        "legendgroup": curve.run,
+        "legendgroup": _group(curve),
     }
 
 
@@ -153,15 +177,16 @@ def _ticks(low: float, high: float, n: int = 5) -> list[float]:
 
 def svg(spec: FigureSpec) -> str:
     """The figure as an SVG picture of the same numbers; what it cannot draw it says in words."""
-    order = [c.run for c in spec.curves]
+    order = _order(spec)
     ys = [v for c in spec.curves for part in (c.y, c.low, c.high) for v in map(_number, part) if v is not None]
     if spec.log_y:
         ys = [v for v in ys if v > 0]
-    xs = [x for c in spec.curves for x in c.x]
+    xs = [x for c in spec.curves for x in [*c.x, *c.nonfinite]]
+    tall = _H + (10 + 14 * ((min(len(order), 12) + 1) // 2) if _below(spec) else 0)
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_W} {_H}" width="{_W}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_W} {tall}" width="{_W}" role="img" '
         f'aria-label="{escape(spec.title)}" font-family="sans-serif" font-size="11" fill="#555">',
-        f'<rect width="{_W}" height="{_H}" fill="#fff"/>',
+        f'<rect width="{_W}" height="{tall}" fill="#fff"/>',
         f'<text x="{_L}" y="18" font-size="13" fill="#222">{escape(spec.title)}</text>',
     ]
     if not xs or not ys:
@@ -186,19 +211,70 @@ def svg(spec: FigureSpec) -> str:
         out.append(f'<text x="{_L - 6}" y="{py(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
     out.append(f'<text x="{(_L + _W - _R) / 2}" y="{_H - 8}" text-anchor="middle">{escape(spec.x_title)}</text>')
     for curve in spec.curves:
-        colour = colour_of(curve.run, order)
-        out.append(
-            f'<path d="{_path(curve, px, py, spec.log_y)}" fill="none" stroke="{colour}" '
-            f'stroke-width="{2.5 if curve.best else 1.2}"><title>{escape(curve.name)}</title></path>'
-        )
+        colour = colour_of(_group(curve), order)
+        out += _shade(curve, px, py, spec.log_y, colour)
+        if curve.style == "dots":
+            out += _dots(curve, px, py, spec.log_y, colour)
+        else:
+            wide = 2.5 if curve.best and not curve.group else 1.2
+            dash = ' stroke-dasharray="5 4"' if curve.style == "dashed" else ""
+            out.append(
+                f'<path d="{_path(curve, px, py, spec.log_y)}" fill="none" stroke="{colour}" '
+                f'stroke-width="{wide}"{dash}><title>{escape(curve.name)}</title></path>'
+            )
         for x in curve.nonfinite[:200]:
             out.append(f'<path d="M{px(x):.1f} {_H - _B}v-8" stroke="{_BAD}" stroke-width="1.5"/>')
-    for i, curve in enumerate(spec.curves[:12]):
-        y = _T + 8 + 14 * i
-        name = escape(curve.name[:28]) + (" (best)" if curve.best else "")
-        out.append(f'<rect x="{_W - 190}" y="{y - 8}" width="10" height="3" fill="{colour_of(curve.run, order)}"/>')
-        out.append(f'<text x="{_W - 174}" y="{y - 3}">{name}</text>')
+    out += _legend(spec, order)
     return "".join(out) + "</svg>"
+
+
+def _below(spec: FigureSpec) -> bool:
+    """Whether the legend stands under the figure: dots lie anywhere, so there is no free corner."""
+    return spec.kind == "dots" or any(curve.group for curve in spec.curves)
+
+
+def _legend(spec: FigureSpec, order: Sequence[str]) -> list[str]:
+    first = {_group(curve): curve for curve in reversed(spec.curves)}
+    out = []
+    for i, group in enumerate(order[:12]):
+        curve = first[group]
+        name = curve.group or curve.name + (" (best)" if curve.best and spec.kind != "dots" else "")
+        colour = colour_of(group, order) if curve.x else _BAD
+        if _below(spec):
+            x, y, most = _L + (i % 2) * 330, _H + 10 + 14 * (i // 2), 50
+        else:
+            x, y, most = _W - 190, _T + 8 + 14 * i, 28
+        out.append(f'<rect x="{x}" y="{y - 8}" width="10" height="3" fill="{colour}"/>')
+        out.append(f'<text x="{x + 16}" y="{y - 3}">{escape(name[:most])}</text>')
+    return out
+
+
+def _shade(curve: Curve, px: Any, py: Any, log: bool, colour: str) -> list[str]:
+    """The range behind a line, faint."""
+    low, high = [_number(v) for v in curve.low], [_number(v) for v in curve.high]
+    corners = [
+        (x, a, b)
+        for x, a, b in zip(curve.x, low, high, strict=False)
+        if a is not None and b is not None and (a > 0 or not log)
+    ]
+    if len(corners) < 2:
+        return []
+    there = "L".join(f"{px(x):.1f} {py(b):.1f}" for x, _, b in corners)
+    back = "L".join(f"{px(x):.1f} {py(a):.1f}" for x, a, _ in reversed(corners))
+    return [f'<path d="M{there}L{back}Z" fill="{colour}" fill-opacity="0.13" stroke="none"/>']
+
+
+def _dots(curve: Curve, px: Any, py: Any, log: bool, colour: str) -> list[str]:
+    labels = curve.labels or [curve.name] * len(curve.x)
+    out = []
+    for x, y, label in zip(curve.x, curve.y, labels, strict=False):
+        value = _number(y)
+        if value is not None and (value > 0 or not log):
+            out.append(
+                f'<circle cx="{px(x):.1f}" cy="{py(value):.1f}" r="3" fill="{colour}">'
+                f"<title>{escape(label)}: {value:.4g}</title></circle>"
+            )
+    return out
 
 
 def _path(curve: Curve, px: Any, py: Any, log: bool) -> str:
