@@ -8,6 +8,7 @@
     ragent.chart("loss", ["run_…", "run_…"])   # a plotly figure
     ragent.panel()                             # runs and a live chart, below a cell
     ragent.report("swp_…")                     # a notebook that re-derives its numbers
+    ragent.wild("wld_…")                       # what a wild loop found, and what it rests on
     %load_ext ragent_jupyter                   # %ragent runs | run CMD | show RUN | chart METRIC | …
 
 Nothing is imported until one of them is used.
@@ -29,8 +30,20 @@ if TYPE_CHECKING:
     from .kernel.surface import panel as panel
     from .kernel.surface import report as report
     from .kernel.surface import runs as runs
+    from .kernel.surface import wild as wild
 
-__all__ = ["__version__", "chart", "finish", "load_ipython_extension", "log", "metrics", "panel", "report", "runs"]
+__all__ = [
+    "__version__",
+    "chart",
+    "finish",
+    "load_ipython_extension",
+    "log",
+    "metrics",
+    "panel",
+    "report",
+    "runs",
+    "wild",
+]
 
 # No module of this package may be named like one of these: importing it would take the function's place.
 _HOME = {
@@ -41,6 +54,7 @@ _HOME = {
     "chart": "kernel.surface",
     "panel": "kernel.surface",
     "report": "kernel.surface",
+    "wild": "kernel.surface",
 }
 
 

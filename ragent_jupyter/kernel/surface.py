@@ -1,4 +1,4 @@
-"""`ragent.runs() .metrics() .chart() .panel() .report()`: the project from Python."""
+"""`ragent.runs() .metrics() .chart() .panel() .report() .wild()`: the project from Python."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .live_report import LiveReport
+    from .live_wild import LiveWild
     from .panels import Panel
 
 X = Literal["step", "time", "relative"]
@@ -201,6 +202,17 @@ def report(
     if body.get("runs") == []:
         raise BadInput("No run was named.", "Give a sweep, a run, or a list of runs.")
     return fetch(client, CreateReport(**body, title=title))
+
+
+def wild(loop: str | None = None, *, project: Where = None) -> LiveWild:
+    """A wild loop as it is recorded now: `.summary()`, `.claim(id)`, `.candidates()`, `.history()` and the rest.
+
+    loop: its id or the beginning of one; default: the newest. Raises NotFound, BadInput for a beginning of several.
+    """
+    from .live_wild import fetch, find
+
+    client = Client(project)
+    return fetch(client, find(client, loop))
 
 
 def _subject(client: Client, ref: str) -> dict[str, Any]:
