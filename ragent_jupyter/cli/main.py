@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from ragent_jupyter._version import __version__
 from ragent_jupyter.domain.errors import BadInput, RagentError
 
+from . import wild_args
 from .output import DONE, FAILED, INTERRUPTED, NEEDS_HUMAN, USAGE, NeedsHuman, Out
 
 
@@ -150,6 +151,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--mode", choices=("ask", "accept_edits", "plan"), default=None, help="what it may do without asking")
     add("--model", default=None, metavar="PROVIDER:MODEL", help="who answers (default: the chat role's model)")
     add("--list", action="store_true", help="the chats so far, newest first")
+    wild_args.add_to(
+        verb(
+            "wild",
+            "wild:wild",
+            "work towards a goal by itself, within limits",
+            usage=wild_args.USAGE,
+            about=wild_args.ABOUT,
+            epilog=wild_args.EPILOG,
+        )
+    )
     add = verb("memory", "memory:memory", "the rules that agents heed")
     actions = ("list", "add", "on", "off", "remove", "approve", "refuse", "import", "export")
     add("action", nargs="?", default="list", choices=actions, metavar="ACTION", help=" | ".join(actions))
@@ -196,11 +207,13 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         raise _Usage("No verb was given.", "Try `ragent quickstart`, `ragent status` or `ragent --help`.")
     if args.verb == "lab":
         args.arguments = [*args.arguments, *unknown]
+    elif args.verb == "wild" and not any(word.startswith("-") for word in unknown):
+        args.words = [*args.words, *unknown]  # words behind an option: argparse gives the first ones only
     elif unknown:
         raise _Usage(f"Unknown argument {unknown[0]!r}.", f"`ragent {args.verb} --help` shows what it takes.")
     if after and args.verb == "chat":  # a question may begin with a dash
         args.text, after = [*args.text, *after], []
-    if after and not (args.verb in ("run", "sweep", "lab") or getattr(args, "lab", False)):
+    if after and not (args.verb in ("run", "sweep", "lab", "wild") or getattr(args, "lab", False)):
         raise _Usage(f"`ragent {args.verb}` takes nothing after --.", f"See `ragent {args.verb} --help`.")
     args.after = list(after)
     args.json = getattr(args, "json", False)

@@ -233,10 +233,10 @@ def option_lines(question: Question, now: float) -> list[str]:
     for option in question.options:
         marked = ""
         if option.id == question.default:
-            marked = "  (the default)"
+            marked = " (the default)"
             if question.default_at is not None:
-                marked = f"  (the default, taken in {w.duration(max(0.0, question.default_at - now))})"
-        lines.append(f"{option.id}  {option.label}{marked}")
+                marked = f" (the default, taken in {w.duration(max(0.0, question.default_at - now))})"
+        lines.append(f"{option.id}: {option.label}{marked}")
     return lines
 
 

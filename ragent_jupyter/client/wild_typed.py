@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from ragent_jupyter.domain.errors import BadInput
 from ragent_jupyter.domain.script import Script
 from ragent_jupyter.domain.sweep import Range, Values
-from ragent_jupyter.domain.wild import Knob, Limits
+from ragent_jupyter.domain.wild import Knob, Limits, Question
+from ragent_jupyter.domain.wire_wild import CreateLoop
 
 from .typed import dimension_of, value_of
 
@@ -158,10 +159,24 @@ def dim_text(dim: Range | Values) -> str:
     ('0.0001 to 0.1, log', '32, 64')
     """
     if isinstance(dim, Values):
-        said = ", ".join(v if isinstance(v, str) else msgspec.json.encode(v).decode() for v in dim.values[:8])
+        said = ", ".join(value_text(v) for v in dim.values[:8])
         return said + (", …" if len(dim.values) > 8 else "")
     text = f"{dim.low:.6g} to {dim.high:.6g}"
     return text + (", log" if dim.log else "") + (", whole" if dim.integer else "")
+
+
+def value_text(value: Any) -> str:
+    """A value as it would be typed; "" for none.
+
+    >>> [value_text(v) for v in ("relu", 0.1, True, None, [1])]
+    ['relu', '0.1', 'true', '', '[1]']
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
@@ -243,3 +258,54 @@ def limits_text(limits: Limits) -> str:
     if limits.until:
         said.append(f"until {limits.until}")
     return ", ".join(said) or "none"
+
+
+# --- what is asked before it starts -----------------------------------------------------------------------------------
+def answered(body: CreateLoop, ask: Question, choice: str, text: str) -> CreateLoop:
+    """The request with a draft's question answered. Raises BadInput for a question that no option of ours answers."""
+    said = text or choice
+    match ask.ref:
+        case "command":
+            return replace(body, command=said)
+        case "metric":
+            name, mode = _metric(said)
+            return replace(body, metric=name, mode=mode or body.mode)
+        case "mode":
+            return replace(body, mode="max" if said.lower().startswith("max") else "min")
+        case "seed" | "seed_flag":
+            return replace(body, seed_flag="" if said.lower() in (*_NONE, "unconfirmed") else said.lstrip("-"))
+        case "inputs":
+            return replace(body, inputs=_inputs(ask, choice, text))
+        case "isolation":
+            return replace(body, isolation="tree" if said == "tree" else "in_place")
+        case "cwd" | "python" | "executor":
+            return replace(body, **{ask.ref: said})
+        case _:
+            raise BadInput(ask.text, "Say it with an option: `ragent wild --help` lists them.")
+
+
+def _metric(said: str) -> tuple[str, Literal["min", "max"] | None]:
+    """
+    >>> _metric("max:val/acc"), _metric("val_loss|min"), _metric("loss")
+    (('val/acc', 'max'), ('val_loss', 'min'), ('loss', None))
+    """
+    modes: tuple[Literal["min", "max"], ...] = ("min", "max")
+    for mode in modes:
+        for sign in (":", "|", " "):
+            if said.startswith(mode + sign):
+                return said[len(mode + sign) :].strip(), mode
+            if said.endswith(sign + mode):
+                return said[: -len(sign + mode)].strip(), mode
+    return said.strip(), None
+
+
+def _inputs(ask: Question, choice: str, text: str) -> list[str]:
+    if text:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if choice in ("none", "no"):
+        return []
+    if choice in ("all", "yes"):
+        return [str(item) for item in ask.held] or [
+            o.id for o in ask.options if o.id not in ("all", "none", "yes", "no")
+        ]
+    return [choice]
