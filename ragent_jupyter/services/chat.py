@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -16,8 +16,6 @@ from ragent_jupyter.domain.chat import (
     Mention,
     Part,
     Session,
-    TextPart,
-    ToolPart,
     Turn,
     UserMessage,
 )
@@ -45,6 +43,7 @@ from .context import Context
 from .mentions import Quoted
 from .sessions import SessionsDesk, stable_id
 from .shell import Change
+from .turn_record import told_parts
 from .turn_seat import Kit, Prepared
 
 log = logging.getLogger("ragent.engine")
@@ -98,6 +97,8 @@ class ChatDesk:
         self.attachment = attachment
         self.limits = limits
         self.sessions = sessions
+        # What a person says in the chat of a wild loop: (loop id, text). It steers the loop and begins no turn.
+        self.steer: Callable[[str, str], Awaitable[Any]] | None = None
         sessions.live = self._live
         self._runners: dict[str, TurnRunner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -113,7 +114,8 @@ class ChatDesk:
                 self.shell.open_session(session.id)
                 turn = self.shell.turns[session.id].get(session.turn)
             turn = self._no_bypass(session, turn)
-            if turn is not None and turn.status not in TURN_OVER:
+            # A loop's decision is never gone on with: it is made anew (services/policies/llm.py).
+            if turn is not None and turn.status not in TURN_OVER and not session.about.get("wild"):
                 self._run(turn)
 
     def _no_bypass(self, session: Session, turn: Turn | None) -> Turn | None:
@@ -181,6 +183,8 @@ class ChatDesk:
             cell=(wish.cell or "")[:200],
             variables=[name[:200] for name in wish.variables[:50]],
         )
+        if session.about.get("wild"):
+            return await self._steered(session, message)
         if wish.notebook is not None and wish.notebook != session.notebook:
             session = msgspec.structs.replace(session, notebook=wish.notebook[:1000])
             await self.shell.commit([Change("session_changed", session)])
@@ -219,6 +223,16 @@ class ChatDesk:
             return SendReply(session=self.sessions.get(session_id), queued=id)
         turn = await self._start(session_id, message, retry)
         return SendReply(session=self.sessions.get(session_id), turn=turn)
+
+    async def _steered(self, session: Session, message: UserMessage) -> SendReply:
+        if self.steer is None:
+            raise WrongMoment("This is the chat of a wild loop, which does not run here.", "Begin a chat of your own.")
+        if not message.text:
+            raise BadInput("A loop is steered with words.", "Say what it should do; name files with @file:….")
+        await self.steer(session.about["wild"], message.text)
+        return await self._carried_out(
+            session.id, message, Done(markdown="The loop hears this before its next decision.")
+        )
 
     def _sent(self, session_id: str, message_id: str) -> SendReply | None:
         session = self.sessions.get(session_id)
@@ -270,33 +284,9 @@ class ChatDesk:
             steps=1,
             parts=1,
         )
-        part = TextPart(
-            id=self.kit.make_id("prt"),
-            session_id=session_id,
-            turn_id=turn.id,
-            index=0,
-            step=1,
-            text=self.kit.redact(done.markdown),
-            status="done",
-        )
-        cards = [
-            ToolPart(
-                id=self.kit.make_id("prt"),
-                session_id=session_id,
-                turn_id=turn.id,
-                index=index,
-                step=1,
-                call_id="",
-                name="card",
-                status="done",
-                data=card,
-                started_at=now,
-                ended_at=now,
-            )
-            for index, card in enumerate(done.cards, 1)
-        ]
         session = self._titled(msgspec.structs.replace(session, turns=turn.n, updated_at=now), message)
-        changes = [Change("part_update", made) for made in (part, *cards)]
+        parts = told_parts(turn, self.kit.redact(done.markdown), done.cards, self.kit.make_id)
+        changes = [Change("part_update", made) for made in parts]
         await self.shell.commit([Change("turn_created", turn), *changes, Change("session_changed", session)])
         return SendReply(session=session, turn=turn)
 
@@ -349,6 +339,16 @@ class ChatDesk:
         task = asyncio.get_running_loop().create_task(self._through(runner))
         self._tasks[session_id] = task
 
+    def carry(self, runner: TurnRunner, task: asyncio.Task[None]) -> None:
+        """A turn that a wild loop began: it is shown, woken and stopped as any other, until it ends."""
+        self._runners[runner.session_id], self._tasks[runner.session_id] = runner, task
+        task.add_done_callback(lambda _: self._ended(runner))
+
+    def _ended(self, runner: TurnRunner) -> None:
+        if self._runners.get(runner.session_id) is runner:
+            del self._runners[runner.session_id]
+            self._tasks.pop(runner.session_id, None)
+
     async def _through(self, runner: TurnRunner) -> None:
         session_id = runner.session_id
         try:
@@ -361,9 +361,7 @@ class ChatDesk:
             log.exception("turn %s of %s broke off", runner.turn_id, session_id)
             await self._say_broken(runner, error)
         finally:
-            if self._runners.get(session_id) is runner:
-                del self._runners[session_id]
-                self._tasks.pop(session_id, None)
+            self._ended(runner)
         turn = self.shell.turns.get(session_id, {}).get(runner.turn_id)
         if turn is not None and turn.status in ("stopped", "failed") and self.sessions.get(session_id).queue:
             self._held.add(session_id)

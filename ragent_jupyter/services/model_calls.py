@@ -108,6 +108,9 @@ class ModelCalls:
         for part in sorted(self.seat.shell.parts[self.seat.session_id].values(), key=lambda p: p.index):
             parts.setdefault(part.turn_id, []).append(part)
         turns = list(self.seat.shell.turns[self.seat.session_id].values())
+        if self.seat.session.about.get("wild"):
+            # A loop's decision rests on the record alone, which its context holds: what was said before is no part.
+            turns = [turn for turn in turns if turn.id == self.seat.turn_id]
         wanted = {a.id for turn in turns for a in turn.message.attachments}
         wanted |= {id for of in parts.values() for part in of if isinstance(part, ToolPart) for id in part.images}
         media = await self.seat.kit.media(sorted(wanted)) if wanted else {}

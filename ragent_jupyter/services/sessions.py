@@ -122,7 +122,8 @@ class SessionsDesk:
                 forked_from=origin.id,
                 turns=len(turns),
                 notebook=session.notebook or origin.notebook,
-                about=session.about or origin.about,
+                # A copy of a loop's chat is a chat about it, no second place in which it decides.
+                about=session.about or {k: v for k, v in origin.about.items() if k != "wild"},
             ),
             changes,
         )

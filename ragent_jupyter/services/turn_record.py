@@ -236,3 +236,16 @@ class TurnRecord:
 
     def notice(self, text: str, level: str = "info") -> Change:
         return Change("part_update", self._new(NoticePart, text=text, level=level))
+
+
+def told_parts(turn: Turn, text: str, cards: Sequence[dict[str, Any]], make_id: Callable[[str], str]) -> list[Part]:
+    """What ragent itself says in a turn that no model was asked for: a text, and cards below it."""
+    here: dict[str, Any] = {"session_id": turn.session_id, "turn_id": turn.id, "step": 1}
+    times: dict[str, Any] = {"started_at": turn.started_at, "ended_at": turn.ended_at}
+    said: list[Part] = [TextPart(id=make_id("prt"), index=0, text=text, status="done", **here)]
+    for index, card in enumerate(cards, 1):
+        card_of = ToolPart(
+            id=make_id("prt"), index=index, call_id="", name="card", status="done", data=card, **here, **times
+        )
+        said.append(card_of)
+    return said
