@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from ragent_jupyter.domain.wild import Candidate, Setup, TrialView, Verdict, VerdictWord, View
+from ragent_jupyter.domain.wild import Baseline, Candidate, Setup, TrialView, Verdict, VerdictWord, View
 
 from .noise import baseline, better, counts, value_of
 from .stats import short
@@ -45,23 +45,25 @@ def candidates(view: View, top: int, *, untested: bool = False) -> list[Candidat
     for trial in view.trials:
         if trial.purpose in _LOOKED and counts(trial) and full_length(trial.params, loop.setup):
             groups.setdefault(key_of(loop, trial), []).append(trial)
-    found = []
+    found: list[tuple[float, list[TrialView]]] = []
     for name, runs in groups.items():
         value = mean([value_of(t) for t in runs])
-        if name in gone or (base is not None and not better(value, base.mean, mode)):
-            continue
-        doubts = [why for t in runs if (why := suspicious(view, t, base))]
-        found.append(
-            Candidate(
-                params=_without_seed(runs[0].params, loop.setup),
-                runs=[t.run for t in runs],
-                value=value,
-                commit=runs[0].commit,
-                suspicious=doubts[0] if doubts else "",
-            )
-        )
-    found.sort(key=lambda c: (c.value if mode == "min" else -c.value, c.runs[0]))
-    return found[: max(0, top)]
+        if name not in gone and (base is None or better(value, base.mean, mode)):
+            found.append((value, runs))
+    found.sort(key=lambda one: (one[0] if mode == "min" else -one[0], one[1][0].run))
+    # Doubts look at every other run, so only those at the top are looked at.
+    return [_candidate(view, value, runs, base) for value, runs in found[: max(0, top)]]
+
+
+def _candidate(view: View, value: float, runs: list[TrialView], base: Baseline | None) -> Candidate:
+    doubts = (why for t in runs if (why := suspicious(view, t, base)))
+    return Candidate(
+        params=_without_seed(runs[0].params, view.loop.setup),
+        runs=[t.run for t in runs],
+        value=value,
+        commit=runs[0].commit,
+        suspicious=next(doubts, ""),
+    )
 
 
 def _without_seed(params: dict[str, Any], setup: Setup) -> dict[str, Any]:
