@@ -260,6 +260,10 @@ class Reports(EngineHandler):
 class ReportDataOf(EngineHandler):
     async def get(self) -> None:
         """What a report is computed from, now: a report's own cells ask for it."""
+        loop = self.arg("loop")
+        if loop:
+            self.reply(200, await self.engine.wild.reports.data(loop))
+            return
         runs = [r for r in (self.arg("runs") or "").split(",") if r]
         self.reply(200, await self.engine.reports.data(self.arg("sweep"), runs, self.arg("title")))
 
