@@ -78,10 +78,10 @@ def main() -> None:
     known: dict[str, Answer] = {}
     found = {}
     for name in question["names"]:
-        spec, who = locate(name, known)
+        spec, _ = locate(name, known)
         origin = getattr(spec, "origin", None)
         if spec is not None and isinstance(origin, str) and os.path.isabs(origin):
-            found[name] = [os.path.realpath(origin), who]
+            found[name] = [os.path.realpath(origin), known[name.partition(".")[0]][1]]  # the package decides
     root = os.path.realpath(question["root"])
     inside = []
     for entry in sys.path:

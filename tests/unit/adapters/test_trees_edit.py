@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ragent_jupyter.domain.errors import CannotBeDone, NotAllowed, WrongMoment
 from ragent_jupyter.domain.wild import FileEdit
 from tests.contracts.trees import refused
 from tests.support.git_repo import Repo
+from tests.support.wait import wait_until
 
 LOOP = "wld_1"
 
@@ -135,7 +137,8 @@ def test_one_who_is_killed_in_the_middle_is_followed_by_one_commit(repo: Repo, h
     )
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "RAGENT_KILL_AT": f"{point}:1"}, check=False)
     assert done.returncode == -9
-    killed = repo.git("-C", ".ragent/worktrees/wld_1", "rev-parse", "HEAD")
+    killed, at = repo.git("-C", ".ragent/worktrees/wld_1", "log", "-1", "--format=%H %ct").split()
+    wait_until(lambda: time.time() >= int(at) + 1, what="a second in which the same commit would have another id")
     made = hands.edit(LOOP, "", [to("x = 2")], "a", "k1")
     assert repo.git("rev-list", "--count", f"main..{made}") == "1"
     assert (killed == made) == (point == "trees.committed"), "its commit is taken, not made twice"
