@@ -14,16 +14,10 @@ import msgspec
 from msgspec.structs import replace
 
 from ragent_jupyter.client import wild_said as said
-from ragent_jupyter.client.wild_typed import (
-    answered,
-    limits_from,
-    ranges_of,
-    space_json,
-    space_of_json,
-    with_ranges,
-)
-from ragent_jupyter.domain.errors import BadInput, CannotBeDone, RagentError
-from ragent_jupyter.domain.wild import Holdout, Knob, Loop, Question
+from ragent_jupyter.client.wild_request import answered, command_of, read_json, request_of
+from ragent_jupyter.client.wild_typed import ranges_of, space_json, space_of_json, with_ranges
+from ragent_jupyter.domain.errors import BadInput, RagentError
+from ragent_jupyter.domain.wild import Knob, Loop, Question
 from ragent_jupyter.domain.wire_wild import CreateLoop, LoopReply, SetupReply
 
 from . import wild_view as view
@@ -179,77 +173,9 @@ def wish(context: Context, goal: str) -> CreateLoop:
     args = context.args
     if args.command_line is not None and args.after:
         raise BadInput("A command was given twice.", "Leave out --command, or what stands behind --.")
-    if args.minimize and args.maximize:
-        raise BadInput("--minimize and --maximize exclude each other.", "Leave one of them out.")
-    for name in ("seeds", "top", "parallel"):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise BadInput(f"--{name} {getattr(args, name)} is too few.", "Give 1 or more.")
-    if args.gpus is not None and args.gpus < 0:
-        raise BadInput(f"--gpus {args.gpus} is too few.", "Give 0 or more.")
-    # One word is a line for the shell; several were split by the shell already and must survive a second time.
-    words = args.after[0] if len(args.after) == 1 else shlex.join(args.after)
-    cwd = context.workdir / Path(args.cwd).expanduser() if args.cwd else context.workdir
-    if not cwd.is_dir():
-        raise CannotBeDone(f"{cwd} is not a folder.", "Give --cwd a folder that exists.")
-    limits = limits_from(
-        {
-            "runs": args.max_runs, "iterations": args.max_iterations, "hours": args.max_hours,
-            "cost_usd": args.max_cost, "tokens": args.max_tokens, "gpu_hours": args.max_gpu_hours,
-            "cpu_hours": args.max_cpu_hours, "disk_gb": args.max_disk, "until": args.until,
-        }
-    )  # fmt: skip
-    mode: Any = "min" if args.minimize else "max" if args.maximize else None
-    return CreateLoop(
-        goal=goal,
-        command=args.command_line if args.command_line is not None else words,
-        cwd=str(cwd.resolve()),
-        python=python_of(args.python, context.workdir),
-        caller_python=caller_python(),
-        caller_env=dict(os.environ),
-        env=env_of(args.env),
-        executor=args.executor,
-        policy=args.policy,
-        model=args.model or "",
-        autonomy=args.autonomy or "balanced",
-        limits=limits,
-        metric=args.metric or "",
-        mode=mode,
-        space=space_of_json(_read(context.workdir / Path(args.space).expanduser())) if args.space else None,
-        seed_flag=None if args.seed_flag is None else args.seed_flag.lstrip("-"),
-        seeds=args.seeds,
-        top=args.top,
-        gpus=args.gpus or 0,
-        parallel=args.parallel,
-        isolation="in_place" if args.in_place else None,
-        inputs=args.input or None,
-        eval_files=args.eval_file or None,
-        may_edit=args.may_edit,
-        holdout=_holdout(args, cwd, mode),
-        request_id=os.urandom(8).hex(),
-    )
-
-
-def _holdout(args: Any, cwd: Path, mode: Any) -> Holdout | None:
-    given = (args.holdout, args.holdout_predictions, args.holdout_score)
-    if not any(given):
-        return None
-    if not all(given):
-        raise BadInput("A hold-out needs all of its three options.",
-                       "--holdout LABELS --holdout-predictions FILE --holdout-score accuracy")  # fmt: skip
-    path = (cwd / Path(args.holdout).expanduser()).resolve()
-    if not path.is_file():
-        raise BadInput(f"There is no file {path}.", "Give --holdout the file with the labels.")
-    best: Any = mode or ("max" if args.holdout_score == "accuracy" else "min")
-    return Holdout(id=str(path), predictions=args.holdout_predictions, score=args.holdout_score, mode=best)
-
-
-def _read(path: Path) -> Any:
-    try:
-        return msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}.", "Give a file that exists.") from error
-    except msgspec.DecodeError as error:
-        raise BadInput(f"{path.name} is not JSON: {error}.", "Mend it and try again.") from error
+    command = args.command_line if args.command_line is not None else command_of(args.after)
+    given = {**vars(args), "python": python_of(args.python, context.workdir)}
+    return request_of(given, goal, command, context.workdir, env_of(args.env), caller_python())
 
 
 # --- with a person at the terminal ------------------------------------------------------------------------------------
@@ -306,7 +232,7 @@ def edit(out: Out, space: dict[str, Knob]) -> dict[str, Knob] | None:
             out.note(f"{editor} ended with {ended.returncode}: nothing was changed.")
             return None
         try:
-            return space_of_json(_read(path), space)
+            return space_of_json(read_json(path), space)
         except BadInput as error:
             out.note(f"{error.problem} {error.remedy}")
             return None

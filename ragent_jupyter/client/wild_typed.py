@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -12,8 +12,7 @@ from msgspec.structs import replace
 from ragent_jupyter.domain.errors import BadInput
 from ragent_jupyter.domain.script import Script
 from ragent_jupyter.domain.sweep import Range, Values
-from ragent_jupyter.domain.wild import Knob, Limits, Question
-from ragent_jupyter.domain.wire_wild import CreateLoop
+from ragent_jupyter.domain.wild import Knob, Limits
 
 from .typed import dimension_of, value_of
 
@@ -26,7 +25,7 @@ _CALLED = {
     "time": "hours", "goal": "until",
 }  # fmt: skip
 _WHOLE = ("iterations", "tokens", "runs")
-_NONE = ("none", "null", "no", "off", "")
+NONE = ("none", "null", "no", "off", "")
 
 
 # --- the space --------------------------------------------------------------------------------------------------------
@@ -202,7 +201,7 @@ def limit_value(name: str, text: str, now: Any = None) -> Any:
     (120, 1.5, None)
     """
     text = text.strip()
-    if text.lower() in _NONE:
+    if text.lower() in NONE:
         return None
     if name == "until":
         return text
@@ -258,54 +257,3 @@ def limits_text(limits: Limits) -> str:
     if limits.until:
         said.append(f"until {limits.until}")
     return ", ".join(said) or "none"
-
-
-# --- what is asked before it starts -----------------------------------------------------------------------------------
-def answered(body: CreateLoop, ask: Question, choice: str, text: str) -> CreateLoop:
-    """The request with a draft's question answered. Raises BadInput for a question that no option of ours answers."""
-    said = text or choice
-    match ask.ref:
-        case "command":
-            return replace(body, command=said)
-        case "metric":
-            name, mode = _metric(said)
-            return replace(body, metric=name, mode=mode or body.mode)
-        case "mode":
-            return replace(body, mode="max" if said.lower().startswith("max") else "min")
-        case "seed" | "seed_flag":
-            return replace(body, seed_flag="" if said.lower() in (*_NONE, "unconfirmed") else said.lstrip("-"))
-        case "inputs":
-            return replace(body, inputs=_inputs(ask, choice, text))
-        case "isolation":
-            return replace(body, isolation="tree" if said == "tree" else "in_place")
-        case "cwd" | "python" | "executor":
-            return replace(body, **{ask.ref: said})
-        case _:
-            raise BadInput(ask.text, "Say it with an option: `ragent wild --help` lists them.")
-
-
-def _metric(said: str) -> tuple[str, Literal["min", "max"] | None]:
-    """
-    >>> _metric("max:val/acc"), _metric("val_loss|min"), _metric("loss")
-    (('val/acc', 'max'), ('val_loss', 'min'), ('loss', None))
-    """
-    modes: tuple[Literal["min", "max"], ...] = ("min", "max")
-    for mode in modes:
-        for sign in (":", "|", " "):
-            if said.startswith(mode + sign):
-                return said[len(mode + sign) :].strip(), mode
-            if said.endswith(sign + mode):
-                return said[: -len(sign + mode)].strip(), mode
-    return said.strip(), None
-
-
-def _inputs(ask: Question, choice: str, text: str) -> list[str]:
-    if text:
-        return [part.strip() for part in text.split(",") if part.strip()]
-    if choice in ("none", "no"):
-        return []
-    if choice in ("all", "yes"):
-        return [str(item) for item in ask.held] or [
-            o.id for o in ask.options if o.id not in ("all", "none", "yes", "no")
-        ]
-    return [choice]
