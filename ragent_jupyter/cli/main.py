@@ -139,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     add("subjects", nargs="+", metavar="SWEEP|RUN")
     add("--path", default=None, help="where to (default: reports/NAME.ipynb)")
     add("--title", default=None)
+    add = verb("reproduce", "reproduce:reproduce", "run a claim of a wild loop's report again, and compare")
+    add("claim", metavar="REPORT#CLAIM", help="a report's path or id, and a claim; without one they are listed")
 
     add = verb(
         "chat",

@@ -11,10 +11,9 @@ from typing import Any
 from ragent_jupyter.adapters import figures, tables
 from ragent_jupyter.adapters import wild_notebook as notebook
 from ragent_jupyter.client import Client
-from ragent_jupyter.domain.errors import BadInput, NotFound
+from ragent_jupyter.domain.errors import NotFound
 from ragent_jupyter.domain.wild import Loop
 from ragent_jupyter.domain.wild_report import WildData, WildReport
-from ragent_jupyter.domain.wire_wild import LoopsReply
 from ragent_jupyter.rules.wild_report import compose
 
 from .live_report import Piece
@@ -125,20 +124,15 @@ class LiveWild:
 
 
 def find(client: Client, ref: str | None) -> str:
-    """The id of the loop that a person means. Raises NotFound for none, BadInput for several."""
+    """The id of the loop that a person means; none named: the newest. Raises NotFound, BadInput for several."""
     ref = (ref or "").strip()
-    if re.fullmatch(r"wld_\w{12}", ref):
-        return ref
-    loops = sorted(client.get("wild", type=LoopsReply).loops, key=lambda loop: loop.created_at)
-    found = (
-        [loop.id for loop in loops if loop.id.startswith((ref, f"wld_{ref}"))] if ref else [x.id for x in loops[-1:]]
-    )
-    if ref in found or len(found) == 1:
-        return ref if ref in found else found[0]
-    if not found:
-        what = f"No wild loop {ref!r} in this project." if ref else "There is no wild loop in this project yet."
-        raise NotFound(what, "`ragent wild GOAL` starts one; `ragent wild status` lists them.")
-    raise BadInput(f"{ref!r} may mean {len(found)} loops.", f"Name one of: {', '.join(found[:6])}.")
+    if not ref:
+        known = client.loops()
+        if not known:
+            raise NotFound("There is no wild loop in this project yet.", "`ragent wild GOAL` starts one.")
+        return known[0].id
+    # A report's cell names its loop whole, and must not ask for all of them.
+    return ref if re.fullmatch(r"wld_\w{12}", ref) else client.find_loop(ref).id
 
 
 def fetch(client: Client, loop_id: str) -> LiveWild:
