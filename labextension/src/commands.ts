@@ -13,6 +13,8 @@ export const CommandIDs = {
   showRuns: 'ragent:show-runs',
   showCharts: 'ragent:show-charts',
   showAlerts: 'ragent:show-alerts',
+  showWild: 'ragent:show-wild',
+  newLoop: 'ragent:start-wild',
   showRun: 'ragent:show-run',
   stopRun: 'ragent:stop-run',
   retryRun: 'ragent:retry-run',

@@ -11,8 +11,9 @@ import {
 import type { ChatDesk, Offer } from './models/chatdesk';
 import type { PanelModel, PanelState } from './models/panel';
 import type { Project } from './models/project';
+import type { WildDesk } from './models/wilddesk';
 import type { ApiError } from './api';
-import type { Run, Session } from './wire';
+import type { Loop, LoopReply, Run, Session } from './wire';
 import type { Trans } from './words';
 
 /** What a panel needs of the place it stands in; Lab and the page each give one. */
@@ -25,6 +26,7 @@ export interface Host {
   /** Points a chart asks for. */
   points(): number;
   desk: ChatDesk;
+  wild: WildDesk;
   /** Enter sends and Shift+Enter breaks the line; else it is the other way round. */
   enterSends(): boolean;
   /** Draws the TeX that stands in a node between \( and \), or \[ and \]. */
@@ -80,6 +82,29 @@ export function useSessions(): readonly Session[] {
 export function useOffer(): Offer {
   const { desk } = useHost();
   return useSignal(desk.offerChanged, desk.offer);
+}
+
+export function useLoops(): readonly Loop[] {
+  const { wild } = useHost();
+  return useSignal(wild.loops.changed, wild.loops.all);
+}
+
+/** What a loop's own page says beside the loop: counts and the summary; kept fresh while this is drawn. */
+export function useLoopReply(id: string): LoopReply | undefined {
+  const { wild } = useHost();
+  useEffect(() => wild.watch(id), [wild, id]);
+  return useSignal(
+    wild.repliesChanged,
+    useCallback(() => wild.reply(id), [wild, id])
+  );
+}
+
+/** `useNow`, but standing still while the picture is old: a clock that runs would say that all is well. */
+export function useLoopNow(everyMs = 1000): number {
+  const { project } = useHost();
+  const now = useNow(everyMs);
+  const state = useSignal(project.feed.stateChanged, () => project.feed.state);
+  return state.kind === 'stale' && state.freshAt !== null ? state.freshAt : now;
 }
 
 export function useRuns(): readonly Run[] {

@@ -24,6 +24,7 @@ import type { Host } from './hooks';
 import { ChatDesk } from './models/chatdesk';
 import { PanelModel, type Memory, type PanelState } from './models/panel';
 import { Project } from './models/project';
+import { WildDesk } from './models/wilddesk';
 import { joinNotebooks } from './notebooks';
 import { RagentWidget } from './sidebar';
 import { IRagent } from './tokens';
@@ -129,6 +130,7 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
     const project = new Project(api);
     joinNotebooks(app, project, api, trans);
     const desk = new ChatDesk(project);
+    const wild = new WildDesk(project);
     const bench = benchOf(app);
     let points = 600;
     let enterSends = true;
@@ -145,6 +147,7 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
       panel,
       trans,
       desk,
+      wild,
       bench,
       points: () => points,
       enterSends: () => enterSends,
@@ -175,7 +178,9 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
     const sidebar = new RagentWidget(hostOf(panel));
     sidebar.id = PANEL_ID;
     sidebar.title.icon = icon;
-    sidebar.title.caption = trans.__('ragent: chat, runs, charts, alerts');
+    sidebar.title.caption = trans.__(
+      'ragent: chat, runs, charts, alerts, wild mode'
+    );
     app.shell.add(sidebar, 'left', { rank: 850, type: 'ragent' });
     restorer?.add(sidebar, PANEL_ID);
     // What was open last is known first: a command that shows it must not come before.
@@ -263,6 +268,24 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
       () => {
         toFront();
         panel.showTab('alerts');
+      }
+    );
+    add(
+      CommandIDs.showWild,
+      trans.__('Show Wild Mode'),
+      trans.__('The loop that works towards a goal, and earlier ones'),
+      () => {
+        toFront();
+        panel.showTab('wild');
+      }
+    );
+    add(
+      CommandIDs.newLoop,
+      trans.__('Start a Wild Loop…'),
+      trans.__('Give a goal and limits; runs go on by themselves'),
+      () => {
+        toFront();
+        panel.newLoop();
       }
     );
     add(

@@ -4,6 +4,7 @@ import { createRoot } from 'react-dom/client';
 import 'uplot/dist/uPlot.min.css';
 import '../style/base.css';
 import '../style/chat.css';
+import '../style/wild.css';
 import '../style/page.css';
 
 import { Api, type Door } from './api';
@@ -11,6 +12,7 @@ import { Panel } from './components/Panel';
 import { ChatDesk } from './models/chatdesk';
 import { PanelModel, type Memory, type PanelState } from './models/panel';
 import { Project } from './models/project';
+import { WildDesk } from './models/wilddesk';
 import { plainEnglish } from './words';
 
 const NAME = 'ragent';
@@ -63,6 +65,7 @@ const typeset = async (node: HTMLElement): Promise<void> => {
 const project = new Project(new Api(door));
 const panel = new PanelModel(memory);
 const desk = new ChatDesk(project);
+const wild = new WildDesk(project);
 // A thumb's Enter breaks the line: the button beside it sends.
 const thumbs = window.matchMedia?.('(pointer: coarse)').matches ?? false;
 
@@ -80,12 +83,15 @@ const look = () => {
 };
 document.addEventListener('visibilitychange', look);
 
-// A link may name a run: ragent/#run_…
+// A link may name a run or a wild loop: ragent/#run_…, ragent/#wld_…
 const named = /^#(run_\w+)$/.exec(location.hash)?.[1];
+const namedLoop = /^#(wld_\w+)$/.exec(location.hash)?.[1];
 
 void panel.restore().then(() => {
   if (named) {
     panel.openRun(named);
+  } else if (namedLoop) {
+    panel.openLoop(namedLoop);
   }
   look();
   createRoot(document.getElementById('app')!).render(
@@ -99,6 +105,7 @@ void panel.restore().then(() => {
           kernels: async () => [],
           points: () => 600,
           desk,
+          wild,
           enterSends: () => !thumbs,
           typeset: node =>
             typeset(node).catch(error =>

@@ -30,6 +30,7 @@ describe('the chat', () => {
       'Runs',
       'Charts',
       'Alerts1',
+      'Wild',
       ''
     ]);
     project.release();

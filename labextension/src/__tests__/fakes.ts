@@ -4,6 +4,7 @@ import { ChatDesk } from '../models/chatdesk';
 import { Feed, type FeedSource } from '../models/feed';
 import { PanelModel, type Memory } from '../models/panel';
 import { Project } from '../models/project';
+import { WildDesk } from '../models/wilddesk';
 import type { Host } from '../hooks';
 import type { Alert, Envelope, Run, Series } from '../wire';
 import { plainEnglish } from '../words';
@@ -200,6 +201,7 @@ export function makeHost(
     kernels: async () => ['kernel:python3'],
     points: () => 500,
     desk: new ChatDesk(project),
+    wild: new WildDesk(project),
     enterSends: () => true
   };
 }

@@ -11,6 +11,8 @@ import { ProjectPicker } from './ProjectPicker';
 import { RunDetail } from './RunDetail';
 import { RunList } from './RunList';
 import { StatusStrip } from './StatusStrip';
+import { WildLine } from './wild/WildLine';
+import { WildView } from './wild/WildView';
 
 /** From here on the list and the detail stand side by side. */
 const WIDE_PX = 720;
@@ -49,11 +51,13 @@ const typing = (target: EventTarget) =>
 
 function Frame(): JSX.Element {
   const { project, panel } = useHost();
-  const { tab, run, form } = usePanel();
+  const { tab, run, form, wildForm, loop } = usePanel();
   const loading = useSignal(project.loadingChanged, () => project.loading);
   const box = React.useRef<HTMLDivElement>(null);
   const wide = useWide(box);
-  const opened = form ? 'form' : (run ?? tab);
+  const opened = form
+    ? 'form'
+    : (run ?? (tab === 'wild' ? `wild ${wildForm} ${loop}` : tab));
   React.useEffect(() => {
     box.current?.querySelector('.rg-body, .rg-right')?.scrollTo?.(0, 0);
   }, [opened]);
@@ -98,6 +102,8 @@ function Frame(): JSX.Element {
       <ChatView wide={wide} />
     ) : tab === 'alerts' ? (
       <AlertsView />
+    ) : tab === 'wild' ? (
+      <WildView />
     ) : tab === 'charts' || wide ? (
       <ChartsView />
     ) : (
@@ -106,7 +112,7 @@ function Frame(): JSX.Element {
   const sideBySide =
     wide &&
     tab !== 'alerts' &&
-    (tab !== 'chat' || run !== null || form) &&
+    ((tab !== 'chat' && tab !== 'wild') || run !== null || form) &&
     loading.phase !== 'failed' &&
     project.runs.size > 0;
   return (
@@ -116,6 +122,7 @@ function Frame(): JSX.Element {
       onKeyDown={onKeyDown}
     >
       <StatusStrip />
+      <WildLine />
       <Tabs />
       <Stale />
       {sideBySide ? (
@@ -143,16 +150,18 @@ function Frame(): JSX.Element {
 }
 
 function Tabs(): JSX.Element {
-  const { project, panel, desk, trans } = useHost();
+  const { project, panel, desk, wild, trans } = useHost();
   const { tab, run, form } = usePanel();
   const asking = useSignal(desk.sessions.changed, desk.waiting);
+  const questions = useSignal(wild.loops.changed, wild.waiting);
   const open = useSignal(project.alerts.changed, project.open);
   const waiting = open.filter(alert => alert.severity !== 'info').length;
   const tabs: [Tab, IconName, string, number][] = [
     ['chat', 'chat', trans.__('Chat'), asking],
     ['runs', 'list', trans.__('Runs'), 0],
     ['charts', 'chart', trans.__('Charts'), 0],
-    ['alerts', 'bell', trans.__('Alerts'), waiting]
+    ['alerts', 'bell', trans.__('Alerts'), waiting],
+    ['wild', 'wild', trans.__('Wild'), questions]
   ];
   return (
     <nav className="rg-tabs" aria-label={trans.__('Views')}>

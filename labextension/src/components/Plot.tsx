@@ -14,6 +14,12 @@ export interface PlotLine {
   /** An older tail that a restart has left behind: faint and dashed. */
   fork: boolean;
   dash?: number[];
+  /** Points alone, not joined. */
+  dots?: boolean;
+  /** Each value holds until the next. */
+  stepped?: boolean;
+  /** No points on it, however few they are. */
+  flat?: boolean;
 }
 
 export interface Flag {
@@ -127,8 +133,18 @@ function build(lines: PlotLine[], log: boolean): Built {
       stroke: line.fork ? fade(line.colour, 0.45) : line.colour,
       width: line.best ? 2.4 : line.fork ? 1 : 1.4,
       dash: line.fork ? [4, 4] : line.dash,
-      points: { show: line.series.x.length <= FEW, size: 4 },
-      spanGaps: false
+      points: {
+        show:
+          line.dots ||
+          (line.series.x.length <= FEW && !line.stepped && !line.flat),
+        size: line.dots ? 5 : 4,
+        ...(line.dots ? { fill: fade(line.colour, 0.7), width: 0 } : {})
+      },
+      spanGaps: false,
+      ...(line.dots ? { paths: () => null } : {}),
+      ...(line.stepped && uPlot.paths.stepped
+        ? { paths: uPlot.paths.stepped({ align: 1 }) }
+        : {})
     });
   });
   return { data: data as uPlot.AlignedData, series, bands, at };
@@ -149,6 +165,8 @@ function shape(props: PlotProps): string {
       l.best,
       l.fork,
       l.dash,
+      l.dots,
+      l.stepped,
       l.label,
       l.series.min.length > 0,
       l.series.x.length <= FEW

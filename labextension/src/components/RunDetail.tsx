@@ -24,6 +24,7 @@ import { Icon, IconButton } from './Icon';
 import { LogTail } from './LogTail';
 import { MetricPicker } from './MetricPicker';
 import { Notice } from './Notice';
+import { LoopLink } from './wild/WildLine';
 import { useVerbs } from './verbs';
 
 /** The state in words: what it is, since when, and why. */
@@ -297,7 +298,11 @@ function Params({ run }: { run: Run }): JSX.Element | null {
 }
 
 function Facts({ run, now }: { run: Run; now: number }): JSX.Element {
-  const { panel, trans } = useHost();
+  const { project, panel, trans } = useHost();
+  const loop = useSignal(
+    project.sweeps.changed,
+    () => project.sweeps.get(run.sweep_id ?? '')?.loop_id ?? ''
+  );
   const when = (at: number | null) =>
     at === null ? null : <time title={moment(at)}>{ago(at, now, trans)}</time>;
   const attach = useAttachCommand(run);
@@ -327,6 +332,7 @@ function Facts({ run, now }: { run: Run; now: number }): JSX.Element {
       run.gpus > 0 &&
         (run.gpu_ids.length ? run.gpu_ids.join(', ') : String(run.gpus))
     ],
+    [trans.__('Wild loop'), loop && <LoopLink key="w" id={loop} />],
     [trans.__('Seed'), run.seed],
     [
       trans.__('Git'),

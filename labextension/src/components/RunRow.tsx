@@ -220,6 +220,12 @@ function SweepLine(props: {
         <span className="rg-name rg-strong" title={sweep?.command}>
           {name}
         </span>
+        {sweep?.loop_id && (
+          <span className="rg-dim" title={trans.__('Of a wild loop')}>
+            <Icon name="wild" />
+            <span className="rg-unseen">{trans.__('Of a wild loop')}</span>
+          </span>
+        )}
       </span>
       <span className="rg-cell rg-cell-value rg-bad" role="gridcell">
         {failed ? trans._n('%1 failed', '%1 failed', failed) : ''}
@@ -254,6 +260,17 @@ function SweepLine(props: {
                   }}
                 />
               )}
+            {sweep?.loop_id && (
+              <IconButton
+                icon="wild"
+                label={`${trans.__('Show its wild loop')}: ${name}`}
+                tabIndex={props.reached ? 0 : -1}
+                onClick={event => {
+                  event.stopPropagation();
+                  panel.openLoop(sweep.loop_id);
+                }}
+              />
+            )}
             <IconButton
               icon="chart"
               label={`${trans.__('Chart all trials')}: ${name}`}

@@ -25,7 +25,8 @@ const TOPICS = [
   'prefs',
   'engine',
   'sessions',
-  'memory'
+  'memory',
+  'wild'
 ];
 /** The engine pings every 15 s. */
 const SILENCE_MS = 40_000;

@@ -3,8 +3,9 @@ import { Signal, type ISignal } from '@lumino/signaling';
 import type { CreateRun, Run } from '../wire';
 import { Beat } from './beat';
 import type { XAxis } from './series';
+import { BLANK_LOOP, type WildDraft } from './wilddraft';
 
-export type Tab = 'chat' | 'runs' | 'charts' | 'alerts';
+export type Tab = 'chat' | 'runs' | 'charts' | 'alerts' | 'wild';
 export type Show =
   'all' | 'live' | 'waiting' | 'finished' | 'failed' | 'stopped';
 export type SortBy = 'newest' | 'name' | 'metric';
@@ -56,6 +57,11 @@ export interface PanelState {
   chats: boolean;
   /** What is typed and not sent, by chat; "" is the new one. */
   drafts: Record<string, string>;
+  /** The wild loop that is open; null: the one that lives, else the newest. */
+  loop: string | null;
+  /** The form that starts a loop stands open in the Wild tab. */
+  wildForm: boolean;
+  wild: WildDraft;
 }
 
 export const START: PanelState = {
@@ -74,7 +80,10 @@ export const START: PanelState = {
   log: false,
   chat: null,
   chats: false,
-  drafts: {}
+  drafts: {},
+  loop: null,
+  wildForm: false,
+  wild: BLANK_LOOP
 };
 
 /** Where a panel's state outlives a reload. */
@@ -112,7 +121,12 @@ export class PanelModel {
   async restore(): Promise<void> {
     const kept = await this.memory.load();
     if (kept && !this.touched) {
-      this._state = { ...START, ...kept, draft: { ...BLANK, ...kept.draft } };
+      this._state = {
+        ...START,
+        ...kept,
+        draft: { ...BLANK, ...kept.draft },
+        wild: { ...BLANK_LOOP, ...kept.wild }
+      };
       this._changed.emit();
     }
   }
@@ -139,6 +153,18 @@ export class PanelModel {
     this._composeAsked.emit('');
   }
 
+  /** A wild loop; null: the one that lives, else the newest. */
+  openLoop(loop: string | null): void {
+    this.set({ tab: 'wild', loop, wildForm: false, run: null, form: false });
+    this.keep.flush();
+  }
+
+  /** The form that starts a loop, with these fields filled in. */
+  newLoop(part: Partial<WildDraft> = {}): void {
+    const wild = { ...this._state.wild, ...part };
+    this.set({ tab: 'wild', wildForm: true, wild, run: null, form: false });
+  }
+
   /** The composer takes the keyboard, and these words after what is typed. */
   compose(words: string): void {
     this._composeAsked.emit(words);
@@ -156,11 +182,16 @@ export class PanelModel {
 
   /** One step back: the form or the detail closes. False if nothing was open. */
   back(): boolean {
-    const { form, run } = this._state;
-    if (!form && run === null) {
+    const { form, run, tab, wildForm } = this._state;
+    if (form) {
+      this.set({ form: false });
+    } else if (run !== null) {
+      this.set({ run: null });
+    } else if (tab === 'wild' && wildForm) {
+      this.set({ wildForm: false });
+    } else {
       return false;
     }
-    this.set(form ? { form: false } : { run: null });
     return true;
   }
 

@@ -183,7 +183,8 @@ export function usedOf(
     case 'iterations':
       return spent.iterations;
     case 'cost_usd':
-      return spent.cost_usd;
+      // Where no model was asked, nothing was paid.
+      return spent.cost_usd ?? (spent.model_calls ? null : 0);
     case 'tokens':
       return spent.tokens;
     case 'gpu_hours':
@@ -212,7 +213,11 @@ export function metersOf(loop: Loop, now: number): Meter[] {
         used,
         limit,
         fraction,
-        near: fraction !== null && fraction >= NEAR
+        near:
+          fraction !== null &&
+          fraction >= NEAR &&
+          // Once it is over, only the limit that ended it is worth a look.
+          (!isOver(loop) || loop.budget === name)
       }
     ];
   });
@@ -408,6 +413,20 @@ export function verdictOfBest(loop: Loop): Verdict | null {
   }
   return null;
 }
+
+const RANKS: Record<Verdict['verdict'], number> = {
+  confirmed: 0,
+  unconfirmed: 1,
+  'not distinguishable': 2,
+  worse: 3,
+  void: 4
+};
+
+/** What is real first; within a kind the newest first. */
+export const ranked = (verdicts: readonly Verdict[]): Verdict[] =>
+  [...verdicts]
+    .reverse()
+    .sort((a, b) => (RANKS[a.verdict] ?? 5) - (RANKS[b.verdict] ?? 5));
 
 /** The span that all effects fit in, zero included; null where no verdict has one. */
 export function effectSpan(

@@ -1,5 +1,5 @@
 /** How a loop is spoken of: the same words in the banner, the strip, the ledger and on the phone. */
-import { bytes, duration, number, param } from '../format';
+import { duration, number, param } from '../format';
 import type { Entry, Loop, LoopEvent, Verdict } from '../wire';
 import type { Trans } from '../words';
 import type { LoopState, Meter, MeterName } from './wild';
@@ -69,7 +69,7 @@ export function amount(name: MeterName, value: number | null): string {
     case 'tokens':
       return counted(value);
     case 'disk_gb':
-      return bytes(value * 1e9);
+      return `${value >= 100 ? Math.round(value) : Number(value.toPrecision(3))} GB`;
     default:
       return String(Math.round(value));
   }
@@ -143,11 +143,17 @@ const text = (value: unknown): string =>
   typeof value === 'string' ? value : '';
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
+/** A setting, not a measurement: no zeros for show. */
+const short = (value: number): string =>
+  number(value)
+    .replace(/(\.\d*?)0+$/, '$1')
+    .replace(/\.$/, '');
+
 export const paramsLine = (params: Record<string, unknown>): string =>
   Object.entries(params)
     .map(
       ([name, value]) =>
-        `${name} ${typeof value === 'number' ? number(value) : param(value)}`
+        `${name} ${typeof value === 'number' ? short(value) : param(value)}`
     )
     .join(' · ');
 

@@ -8,6 +8,7 @@ import { AlertCard } from '../AlertCard';
 import { Chart } from '../Chart';
 import { Glyph } from '../Glyph';
 import { trail } from '../RunRow';
+import { LoopLink } from '../wild/WildLine';
 import { Diff } from './Diff';
 
 const text = (value: unknown): string =>
@@ -179,6 +180,12 @@ function SweepCard({ id }: { id: string }): JSX.Element {
           }}
         />
       </span>
+      {sweep.loop_id && (
+        <p className="rg-dim rg-card-line">
+          {trans.__('Wild loop:')}&nbsp;
+          <LoopLink id={sweep.loop_id} />
+        </p>
+      )}
     </div>
   );
 }

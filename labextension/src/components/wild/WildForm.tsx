@@ -1,0 +1,373 @@
+import * as React from 'react';
+import { useDoing, useHost, usePanel, useRuns } from '../../hooks';
+import type { Checked } from '../../models/wilddesk';
+import {
+  asLoop,
+  BLANK_LOOP,
+  editsOf,
+  spaceOf,
+  withAnswers,
+  type WildDraft
+} from '../../models/wilddraft';
+import type { Loop, ModelInfo } from '../../wire';
+import { IconButton } from '../Icon';
+import { Notice } from '../Notice';
+import { CheckedView } from './CheckedView';
+import { AutonomyField, Choice } from './fields';
+import { LimitFields } from './LimitsForm';
+
+/** As they are typed, in any language. */
+const EXAMPLE = {
+  goal: 'Get val_loss as low as possible',
+  command: 'python train.py'
+};
+
+const newRequestId = (): string =>
+  crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+
+/** What a check depends on: limits and autonomy may change after it. */
+const keyOf = ({ goal, command, policy }: WildDraft): string =>
+  JSON.stringify([goal.trim(), command.trim(), policy]);
+
+/** A goal and its limits; then what would be run and searched, to be seen and changed before anything starts. */
+export function WildForm(): JSX.Element {
+  const { wild, panel, trans } = useHost();
+  const { wild: typed } = usePanel();
+  const model = useWildModel();
+  const policy = typed.policy || (model ? 'llm' : 'builtin');
+  // What is shown as chosen is what is sent.
+  const draft = { ...typed, policy };
+  const { busy, error, run: doing, clear } = useDoing();
+  const [lead, setLead] = React.useState('');
+  const [wrong, setWrong] = React.useState<{
+    field: string;
+    line: string;
+  } | null>(null);
+  const [checked, keep] = React.useState(wild.checked);
+  const [wrongKnob, setWrongKnob] = React.useState<string | null>(null);
+  // One id for one form: pressing twice, or again after a lost answer, starts one loop.
+  const request = React.useRef(newRequestId());
+  const goal = React.useRef<HTMLTextAreaElement>(null);
+  const found = React.useRef<HTMLHeadingElement>(null);
+  const id = React.useId();
+  React.useEffect(() => goal.current?.focus(), []);
+  // A new answer is read from its start; one that stood there already is not jumped to.
+  const seen = React.useRef(checked?.reply);
+  React.useEffect(() => {
+    if (checked && checked.reply !== seen.current) {
+      found.current?.focus();
+    }
+    seen.current = checked?.reply;
+  }, [checked]);
+
+  const setChecked = (next: Checked | null) => {
+    wild.checked = next;
+    keep(next);
+    setWrongKnob(null);
+    request.current = newRequestId();
+  };
+  const set = (part: Partial<WildDraft>) => {
+    setWrong(null);
+    request.current = newRequestId();
+    panel.set({ wild: { ...typed, ...part } });
+  };
+  const fresh = checked !== null && checked.key === keyOf(draft);
+  const made = () => {
+    const asked = asLoop(draft);
+    if ('field' in asked) {
+      setWrong(asked);
+      document.getElementById(`${id}-${asked.field}`)?.focus();
+      return null;
+    }
+    return asked.body;
+  };
+  const check = () => {
+    const body = made();
+    if (!body) {
+      return;
+    }
+    setLead(trans.__('Not checked.'));
+    doing(async () => {
+      const reply = await wild.api.draft(body);
+      const asked = withAnswers({ goal: '' }, reply.asks, {});
+      setChecked({
+        key: keyOf(draft),
+        reply,
+        edits: editsOf(reply),
+        answers: {},
+        metric: reply.setup.metric || asked.metric || '',
+        mode: asked.mode ?? reply.setup.mode
+      });
+    });
+  };
+  const start = () => {
+    const body = made();
+    if (!body || !checked) {
+      return;
+    }
+    const space = spaceOf(checked.edits);
+    if ('field' in space) {
+      setWrongKnob(space.field);
+      return;
+    }
+    const { setup, asks } = checked.reply;
+    const metric = checked.metric.trim();
+    setLead(trans.__('Not started.'));
+    doing(async () => {
+      const loop = await wild.api.create({
+        ...withAnswers(
+          {
+            ...body,
+            command: body.command || setup.command,
+            space: space.body,
+            seed_flag: setup.seed
+          },
+          asks,
+          checked.answers
+        ),
+        // An answer has set these fields, and they may have been changed since: what is seen is what is sent.
+        ...(metric ? { metric, mode: checked.mode } : {}),
+        request_id: request.current
+      });
+      setChecked(null);
+      wild.put(loop);
+      wild.loops.flush();
+      panel.set({ wild: { ...BLANK_LOOP, limits: draft.limits } });
+      panel.openLoop(loop.id);
+    });
+  };
+  const go = () => (fresh ? start() : check());
+
+  return (
+    <form
+      className="rg-form rg-wild-form"
+      aria-label={trans.__('Start a loop')}
+      onSubmit={event => {
+        event.preventDefault();
+        go();
+      }}
+      onKeyDown={event => {
+        if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+          event.preventDefault();
+          go();
+        }
+      }}
+    >
+      <header className="rg-head">
+        <IconButton
+          icon="back"
+          label={trans.__('Back')}
+          onClick={() => panel.back()}
+        />
+        <h2>{trans.__('Start a loop')}</h2>
+      </header>
+      <div className="rg-field">
+        <label htmlFor={`${id}-goal`}>{trans.__('Goal')}</label>
+        <textarea
+          id={`${id}-goal`}
+          ref={goal}
+          className="rg-input"
+          rows={Math.min(6, Math.max(2, draft.goal.split('\n').length))}
+          placeholder={EXAMPLE.goal}
+          aria-invalid={wrong?.field === 'goal'}
+          aria-describedby={`${id}-goal-hint`}
+          value={draft.goal}
+          onChange={event => set({ goal: event.target.value })}
+        />
+        <p
+          id={`${id}-goal-hint`}
+          className={wrong?.field === 'goal' ? 'rg-bad' : 'rg-dim'}
+          role={wrong?.field === 'goal' ? 'alert' : undefined}
+        >
+          {wrong?.field === 'goal'
+            ? trans.__('Say what the loop should work towards.')
+            : trans.__('In plain words; name the metric if you can.')}
+        </p>
+      </div>
+      <Command
+        id={`${id}-command`}
+        value={draft.command}
+        onChange={command => set({ command })}
+      />
+      <Policy
+        value={policy}
+        model={model}
+        onChange={next => set({ policy: next })}
+      />
+      <AutonomyField
+        value={draft.autonomy}
+        onChange={autonomy => set({ autonomy })}
+      />
+      <fieldset className="rg-choices">
+        <legend>{trans.__('Limits')}</legend>
+        <LimitFields
+          typed={draft.limits}
+          until={draft.until}
+          wrong={wrong}
+          onChange={(limits, until) => set({ limits, until })}
+        />
+      </fieldset>
+      {checked && (
+        <>
+          {!fresh && (
+            <p className="rg-warn-text" role="status">
+              {trans.__(
+                'The goal, the command or who decides has changed since this was read. Check again.'
+              )}
+            </p>
+          )}
+          <CheckedView
+            head={found}
+            checked={checked}
+            wrong={wrongKnob}
+            onChange={setChecked}
+          />
+        </>
+      )}
+      {error && <Notice error={error} lead={lead} onClose={clear} />}
+      <div className="rg-buttons rg-form-end">
+        <button
+          type="submit"
+          className="rg-button rg-primary"
+          disabled={busy}
+          title={trans.__('Ctrl+Enter')}
+        >
+          {fresh
+            ? busy
+              ? trans.__('Starting…')
+              : trans.__('Start loop')
+            : busy
+              ? trans.__('Checking…')
+              : checked
+                ? trans.__('Check again')
+                : trans.__('Check')}
+        </button>
+        <button
+          type="button"
+          className="rg-button rg-quiet"
+          onClick={() => {
+            panel.set({ wild: BLANK_LOOP });
+            setChecked(null);
+            setWrong(null);
+          }}
+        >
+          {trans.__('Clear form')}
+        </button>
+      </div>
+      {!checked && (
+        <p className="rg-dim">
+          {trans.__(
+            'Check reads the script and runs nothing. You see what would be searched first.'
+          )}
+        </p>
+      )}
+    </form>
+  );
+}
+
+function Command(props: {
+  id: string;
+  value: string;
+  onChange: (command: string) => void;
+}): JSX.Element {
+  const { trans } = useHost();
+  const { id, value, onChange } = props;
+  const runs = useRuns();
+  const newest =
+    runs.find(run => !run.sweep_id && run.kind === 'command')?.command ??
+    runs[0]?.command;
+  return (
+    <div className="rg-field">
+      <label htmlFor={id}>{trans.__('Command')}</label>
+      <textarea
+        id={id}
+        className="rg-input rg-code"
+        rows={Math.min(6, Math.max(2, value.split('\n').length))}
+        placeholder={EXAMPLE.command}
+        spellCheck={false}
+        aria-describedby={`${id}-hint`}
+        value={value}
+        onChange={event => onChange(event.target.value)}
+      />
+      {newest && newest !== value ? (
+        <p id={`${id}-hint`} className="rg-suggest">
+          <button
+            type="button"
+            className="rg-link rg-name"
+            title={newest}
+            onClick={() => onChange(newest)}
+          >
+            {trans.__('Use the newest run: %1', newest)}
+          </button>
+        </p>
+      ) : (
+        <p id={`${id}-hint`} className="rg-dim">
+          {trans.__('One training run, as you would type it.')}
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** The model that would decide; null: none is set. undefined: not known yet. */
+function useWildModel(): ModelInfo | null | undefined {
+  const { desk } = useHost();
+  const [model, setModel] = React.useState<ModelInfo | null>();
+  React.useEffect(() => {
+    let here = true;
+    desk.models().then(
+      ({ roles }) => {
+        const role =
+          roles.find(one => one.role === 'wild') ??
+          roles.find(one => one.role === 'chat');
+        const found = role?.model;
+        if (here) {
+          setModel(found && found.provider !== 'builtin' ? found : null);
+        }
+      },
+      // Not known: the check says what is missing.
+      () => undefined
+    );
+    return () => {
+      here = false;
+    };
+  }, [desk]);
+  return model;
+}
+
+function Policy(props: {
+  value: Loop['policy'];
+  model: ModelInfo | null | undefined;
+  onChange: (value: Loop['policy']) => void;
+}): JSX.Element {
+  const { trans } = useHost();
+  const { value, model, onChange } = props;
+  return (
+    <Choice
+      label={trans.__('Who decides')}
+      value={value}
+      onChange={onChange}
+      options={[
+        [
+          'builtin',
+          trans.__('Built-in'),
+          trans.__('searches flags by statistics; no key needed')
+        ],
+        [
+          'llm',
+          trans.__('Model'),
+          model
+            ? trans.__('%1 proposes runs and code', model.title || model.id)
+            : model === null
+              ? trans.__('no model is set: choose one in a chat first')
+              : ''
+        ],
+        [
+          'hybrid',
+          trans.__('Both'),
+          trans.__('statistics choose most runs, the model adds ideas and code')
+        ]
+      ]}
+    />
+  );
+}
