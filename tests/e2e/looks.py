@@ -3,6 +3,7 @@
 python -m tests.e2e.looks FOLDER [NAME …]      the page outside Lab, in all sizes and states
 python -m tests.e2e.looks --lab FOLDER         the panel in JupyterLab, in each of its themes
 python -m tests.e2e.looks --chat FOLDER [NAME …]  the chat: its states, widths and colours
+python -m tests.e2e.looks --wild FOLDER [NAME …]  Wild Mode: its states, widths and colours
 """
 
 from __future__ import annotations
@@ -144,6 +145,11 @@ def take_lab(folder: Path) -> None:
             process.wait(20)
 
 
+COLOURS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "contrast": {"color_scheme": "dark", "contrast": "more"},
+}
 CHAT_SIZES = {"280": (280, 720), "320": (320, 760), "400": (400, 860), "900": (900, 860), "phone": (390, 844)}
 
 
@@ -156,11 +162,6 @@ def take_chat(folder: Path, wanted: list[str]) -> None:
     shots += [(scene, "320", "light") for scene in CHAT_SCENES if scene not in ("talk", "ask", "busy", "new", "list")]
     shots += [(scene, size, "dark") for scene in ("talk", "ask", "busy", "new") for size in ("320", "900")]
     shots += [("talk", "400", "contrast"), ("ask", "400", "contrast")]
-    colours: dict[str, dict[str, Any]] = {
-        "light": {"color_scheme": "light"},
-        "dark": {"color_scheme": "dark"},
-        "contrast": {"color_scheme": "dark", "contrast": "more"},
-    }
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         for scene, size, colour in shots:
@@ -172,7 +173,7 @@ def take_chat(folder: Path, wanted: list[str]) -> None:
             with door:
                 thumbs = size == "phone"
                 context = browser.new_context(
-                    viewport={"width": width, "height": height}, has_touch=thumbs, is_mobile=thumbs, **colours[colour]
+                    viewport={"width": width, "height": height}, has_touch=thumbs, is_mobile=thumbs, **COLOURS[colour]
                 )
                 page = context.new_page()
                 page.goto(f"{door.url}/ragent")
@@ -186,9 +187,53 @@ def take_chat(folder: Path, wanted: list[str]) -> None:
         browser.close()
 
 
+def take_wild(folder: Path, wanted: list[str]) -> None:
+    """Wild Mode on the page outside Lab, over a played server."""
+    from .wild_scenes import WILD_SCENES
+
+    folder.mkdir(parents=True, exist_ok=True)
+    main = ("empty", "draft", "running", "asks", "complete", "other")
+    shots = [(scene, size, "light") for scene in main for size in CHAT_SIZES]
+    shots += [(scene, "320", "light") for scene in WILD_SCENES if scene not in main]
+    shots += [(scene, "900", "light") for scene in ("code", "budget", "null", "many", "long")]
+    shots += [(scene, size, "dark") for scene in ("running", "asks", "complete", "draft") for size in ("320", "900")]
+    shots += [("running", "400", "contrast"), ("complete", "400", "contrast")]
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        for scene, size, colour in shots:
+            name = f"{scene}-{size}-{colour}"
+            if wanted and not any(word in name for word in wanted):
+                continue
+            width, height = CHAT_SIZES[size]
+            door, play_scene = WILD_SCENES[scene]()
+            with door:
+                thumbs = size == "phone"
+                context = browser.new_context(
+                    viewport={"width": width, "height": height}, has_touch=thumbs, is_mobile=thumbs, **COLOURS[colour]
+                )
+                page = context.new_page()
+                page.goto(f"{door.url}/ragent")
+                page.wait_for_selector(".rg-row, .rg-empty")
+                page.locator(".rg-tab", has_text="Wild").click()
+                page.wait_for_selector(".rg-wild, .rg-empty")
+                play_scene(page)
+                page.wait_for_timeout(700)  # the picture is for eyes: let it settle
+                page.screenshot(path=folder / f"{name}.png")
+                # What lies below the fold, on one long picture.
+                long = int(page.evaluate("document.querySelector('.rg-body, .rg-right')?.scrollHeight ?? 0"))
+                if long > height and size in ("320", "900"):
+                    page.set_viewport_size({"width": width, "height": min(long + 110, 4000)})
+                    page.wait_for_timeout(200)
+                    page.screenshot(path=folder / f"{name}-whole.png")
+                context.close()
+        browser.close()
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "--chat":
         take_chat(Path(sys.argv[2]), sys.argv[3:])
+    elif sys.argv[1] == "--wild":
+        take_wild(Path(sys.argv[2]), sys.argv[3:])
     elif sys.argv[1] == "--lab":
         take_lab(Path(sys.argv[2]))
     else:
