@@ -347,4 +347,8 @@ def needs_confirm(view: View) -> bool:
         return False
     if view.runs_left is not None and view.runs_left < 2 * FEWEST:
         return False
+    places = {name: i for i, name in enumerate(view.loop.sweeps)}
+    looked = max((places.get(t.sweep, -1) for t in view.trials if t.purpose in _LOOKED), default=-1)
+    if any(places.get(t.sweep, -1) > looked for t in view.trials if t.purpose == "confirm"):
+        return False  # the best of all that was looked at has been tested; its runners-up need not be, one by one
     return any(not c.suspicious for c in candidates(view, setup.top + 5, untested=True))

@@ -170,7 +170,9 @@ def _only_new(view: View, action: ProposeSweep | Launch, accepted: Sequence[Acti
             return Refused(f"Already tried: {known}.", "Propose other points, or set replicate to repeat on purpose.")
         if len(keep) < len(points):
             notes.append(f"{_n(len(points) - len(keep), 'point')} left out as already tried ({known})")
-    lost = hopeless(view, [points[i] for i in keep], action.commit)
+    # A repaired script is measured again where it failed; `failing` sees to it that a person has spoken before.
+    again = isinstance(action, ProposeSweep) and action.purpose == "baseline" and action.replicate
+    lost = {} if again else hopeless(view, [points[i] for i in keep], action.commit)
     if lost:
         kept = [i for place, i in enumerate(keep) if place not in lost]
         what = next(iter(lost.values()))[:120]
