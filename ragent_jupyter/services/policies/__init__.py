@@ -1,0 +1,1 @@
+"""Who may decide in Wild Mode: rules alone, a model, or both together."""
