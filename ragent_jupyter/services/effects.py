@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from ragent_jupyter.domain.effects import Launch, Owed, SendAnswer, SendFinish, SendStop
-from ragent_jupyter.domain.errors import RagentError
+from ragent_jupyter.domain.errors import MissingPart, RagentError
 from ragent_jupyter.domain.facts import AnswerOrder, FinishOrder, Order, StopOrder
 from ragent_jupyter.domain.ports import Executor, LaunchSpec
 from ragent_jupyter.domain.run import GitState, Run
@@ -38,17 +38,33 @@ class Machine(Protocol):
     def attach(self, pid: int) -> AttachSpec: ...
 
 
+class Grounds(Protocol):
+    """Where a run executes that is to execute a commit's files, whatever the user does to theirs meanwhile."""
+
+    def launch(
+        self, commit: str, run_dir: Path, cwd: str, argv: Sequence[str], env: Mapping[str, str], python: str
+    ) -> tuple[str, list[str], dict[str, str]]:
+        """(cwd, argv, environment) for the run; the commit's tree stands and is proven. Raises RagentError."""
+
+
 class Effects:
     """Performs outbox rows in threads, one at a time per run, and settles them."""
 
     def __init__(
-        self, shell: Shell, runs_dir: Path, project: str, executors: Mapping[str, Executor], machine: Machine
+        self,
+        shell: Shell,
+        runs_dir: Path,
+        project: str,
+        executors: Mapping[str, Executor],
+        machine: Machine,
+        trees: Grounds | None = None,
     ) -> None:
         self.shell = shell
         self.runs_dir = runs_dir
         self.project = project
         self.executors = executors
         self.machine = machine
+        self.trees = trees
         self.pool = ThreadPoolExecutor(4, thread_name_prefix="effects")
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -139,13 +155,18 @@ class Effects:
         if not (run_dir / "claim.json").exists():
             if not (run_dir / "spec.json").exists():
                 run_dir.mkdir(parents=True, exist_ok=True)
-                git = self.machine.git_state(run.cwd, run_dir)
                 env = self.machine.job_env(run, run_dir)
+                placed = run
+                if run.tree and run.kind != "interactive":
+                    placed, env = self._in_tree(run, run_dir, env)
+                    git: GitState | None = GitState(run.tree)
+                else:
+                    git = self.machine.git_state(run.cwd, run_dir)
                 spec = Spec(
                     run_id=run.id,
                     project=self.project,
-                    argv=run.argv,
-                    cwd=run.cwd,
+                    argv=placed.argv,
+                    cwd=placed.cwd,
                     mode="attach" if run.kind == "interactive" else "spawn",
                     name=run.name,
                     command=run.command,
@@ -167,7 +188,7 @@ class Effects:
                     sidecar=self.machine.sidecar(run_dir),
                 )
                 if run.kind != "interactive":
-                    self.machine.note_files(run, run_dir, env)
+                    self.machine.note_files(placed, run_dir, env)
                 write_spec(run_dir, spec, env)
             kill_point("effects.spec_written")
             return executor.submit(
@@ -180,6 +201,15 @@ class Effects:
                 )
             )
         return run.executor_handle or ""
+
+    def _in_tree(self, run: Run, run_dir: Path, env: dict[str, str]) -> tuple[Run, dict[str, str]]:
+        """The run as it is executed: in its own folder over the tree of its commit. The run itself keeps the words and
+        the folder that the user gave. Raises RagentError: then it is not launched."""
+        if self.trees is None:
+            raise MissingPart("This engine keeps no trees of commits.", "Run in place, without a tree.")
+        python = run.interpreter.path if run.interpreter else ""
+        cwd, argv, env = self.trees.launch(run.tree, run_dir, run.cwd, run.argv, env, python)
+        return msgspec.structs.replace(run, cwd=cwd, argv=argv), env
 
     async def _feed(self, run_id: str, fact: run_life.Fact) -> None:
         run = self.shell.runs[run_id]

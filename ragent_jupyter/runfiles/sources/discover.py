@@ -97,7 +97,9 @@ class Discovery:
         self._run_dir = os.path.realpath(run_dir)
         self._run_id = run_id
         self._cwd = os.path.realpath(cwd)
-        self._named = named
+        # A run may have a folder of its own to work in: what lies there is the job's, and nobody else's.
+        self._work = _work_of(self._run_dir, self._cwd)
+        self._named = [*named, self._work] if self._work else named
         self._launched = launched
         self._neighbours = Neighbours(os.path.dirname(self._run_dir), os.path.basename(self._run_dir), launched)
         self._known: dict[str, str] = dict(known or {})
@@ -146,7 +148,7 @@ class Discovery:
         self._held_by = {}
         held = {os.path.realpath(path) for pid in pids for path in written_files(pid)}
         candidates = {path for path in self._candidates() if self._touched(path)}
-        candidates |= {path for path in held if not within(path, self._run_dir) and _candidate_name(path)}
+        candidates |= {path for path in held if self._foreign(path) and _candidate_name(path)}
         fresh = {path for path in candidates if path not in self._known and self._format(path) is not None}
         others = self._neighbours.look() if fresh or self._known else []
         found: list[Found] = []
@@ -162,6 +164,10 @@ class Discovery:
         live = [other for other in others if other.ended is None]
         lost = self._lost(live) if live and self._known else []
         return Looked(found, lost, ambiguous)
+
+    def _foreign(self, path: str) -> bool:
+        """Whether a file is none of those that we keep about the run."""
+        return not within(path, self._run_dir) or bool(self._work and within(path, self._work))
 
     def _judge(self, path: str, held: bool, others: list[Neighbour]) -> tuple[str, list[str]]:
         """(why it is ours, or ""; if nobody can tell: the runs that could write it, we among them)."""
@@ -273,10 +279,18 @@ def _candidates(run_dir: str, cwd: str, named: list[str]) -> list[str]:
     """Files that may hold metrics, in the folders of a run. All paths are real ones."""
     found: list[str] = []
     left = _ENTRIES
+    if work := _work_of(run_dir, cwd):
+        named, run_dir = [*named, work], ""  # nothing of ours lies in there
     for root in [folder for folder in [cwd, *named] if os.path.isdir(folder)]:
         if root == cwd or not within(root, cwd):
             left = _walk(root, run_dir, 0, left, found)
     return found
+
+
+def _work_of(run_dir: str, cwd: str) -> str:
+    """The folder inside a run's folder that its job works in, "" where it works elsewhere. Real paths."""
+    work = os.path.join(run_dir, "work")
+    return work if within(cwd, work) else ""
 
 
 def _walk(folder: str, run_dir: str, depth: int, left: int, found: list[str]) -> int:
@@ -289,7 +303,7 @@ def _walk(folder: str, run_dir: str, depth: int, left: int, found: list[str]) ->
                     return 0
                 name = entry.name
                 if _candidate_name(name):
-                    if entry.is_file(follow_symlinks=False) and not within(entry.path, run_dir):
+                    if entry.is_file(follow_symlinks=False) and not (run_dir and within(entry.path, run_dir)):
                         found.append(entry.path)
                 elif depth < _DEPTH and not name.startswith(".") and name not in _SKIP_FOLDERS:
                     others.append(entry)
