@@ -50,6 +50,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "alerts": ("[--all]", "what waits for an answer"),
     "respond": ("ALERT CHOICE", "answer an alert"),
     "report": ("SWEEP|RUN …", "write a notebook about them"),
+    "wild": (
+        '"GOAL" [--max-runs N] [--dry-run] … -- CMD | status | watch | pause | resume | stop | steer TEXT | …',
+        "work towards a goal by itself, within limits; returns at once",
+    ),
     # In quotes: IPython takes a line that ends in ? for a wish for help.
     "chat": ('"QUESTION"', "ask the assistant; %%ragent above a cell asks with all of it"),
     "fix": ("[-f code] [WISH]", "what was wrong with the cell that failed last, and the repaired cell"),
@@ -146,6 +150,11 @@ class RagentMagics(Magics):
         from .memory_view import memory
 
         return memory(rest)
+
+    def _wild(self, rest: str) -> Any:
+        from .wild_verbs import wild
+
+        return wild(rest)
 
     # --- looking ------------------------------------------------------------------------------------------------
     def _help(self, rest: str) -> HelpView:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ragent_jupyter.client import Client
 from ragent_jupyter.domain.errors import BadInput, NotFound
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .live_report import LiveReport
     from .live_wild import LiveWild
     from .panels import Panel
+    from .wild_views import LoopView, SetupView
 
 X = Literal["step", "time", "relative"]
 Where = str | os.PathLike[str] | None
@@ -204,15 +205,44 @@ def report(
     return fetch(client, CreateReport(**body, title=title))
 
 
-def wild(loop: str | None = None, *, project: Where = None) -> LiveWild:
-    """A wild loop as it is recorded now: `.summary()`, `.claim(id)`, `.candidates()`, `.history()` and the rest.
+@overload
+def wild(loop: str | None = None, *, project: Where = None) -> LiveWild: ...
+@overload
+def wild(*, goal: str, command: str, draft: Literal[True], project: Where = None, **options: Any) -> SetupView: ...
+@overload
+def wild(
+    *, goal: str, command: str, draft: Literal[False] = False, project: Where = None, **options: Any
+) -> LoopView: ...
+def wild(
+    loop: str | None = None,
+    *,
+    goal: str | None = None,
+    command: str = "",
+    draft: bool = False,
+    project: Where = None,
+    **options: Any,
+) -> LiveWild | LoopView | SetupView:
+    """A wild loop as it is recorded now: `.summary()`, `.claim(id)`, `.candidates()`, `.history()` and the rest. With a
+    goal: begin one, and return at once; the loop that comes back has `.watch()`, `.steer(text)`, `.stop()` and others.
 
-    loop: its id or the beginning of one; default: the newest. Raises NotFound, BadInput for a beginning of several.
+    loop: its id or the beginning of one; default: the newest.
+    goal, command: what to reach, and the training command; draft: only show what would be run and searched.
+    options: those of `ragent wild --help`, such as max_runs=40, metric="val_loss", minimize=True,
+    set_range=["lr=1e-4..1e-1:log"]; in lists where they may be repeated.
+    Raises NotFound, BadInput, CannotBeDone where something must be said first.
     """
-    from .live_wild import fetch, find
+    if goal is None:
+        from .live_wild import fetch, find
 
-    client = Client(project)
-    return fetch(client, find(client, loop))
+        if command or draft or options:
+            raise BadInput(
+                "No goal was given.", 'Say it: ragent.wild(goal="lower val_loss", command="python train.py")'
+            )
+        client = Client(project)
+        return fetch(client, find(client, loop))
+    from .wild_verbs import begun
+
+    return begun(goal, command, draft=draft, project=project, options=options)
 
 
 def _subject(client: Client, ref: str) -> dict[str, Any]:
