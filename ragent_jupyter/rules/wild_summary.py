@@ -70,7 +70,7 @@ def title(loop: Loop, now: float) -> str:
 
 def standing(loop: Loop, now: float) -> str:
     """How it ended, or what it does now. One clause, no full stop."""
-    reason = f" ({words.quoted(loop.reason).rstrip('.')})" if loop.reason else ""
+    reason = f" ({words.first_sentence(loop.reason)})" if loop.reason else ""
     won = winner(loop) is not None
     if loop.over:
         match loop.end:

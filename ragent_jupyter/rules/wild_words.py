@@ -179,6 +179,14 @@ def change(effect: float | None, of: float | None) -> str:
     return f"{signed(effect)} ({signed(float(f'{100 * effect / abs(of):.2g}'))} %)"
 
 
+def first_sentence(text: str, most: int = 100) -> str:
+    """
+    >>> first_sentence("The limit of runs is used up: 0.5 of 12. It rests."), first_sentence("no stop")
+    ('The limit of runs is used up: 0.5 of 12', 'no stop')
+    """
+    return quoted(text.strip().split(". ")[0].rstrip("."), most)
+
+
 def interval(ci: tuple[float, float] | None) -> str:
     """
     >>> interval((-0.0251, -0.0165))
