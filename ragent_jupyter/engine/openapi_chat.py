@@ -6,6 +6,7 @@ from typing import Any
 
 from ragent_jupyter.domain import wire_chat as w
 from ragent_jupyter.domain.chat import MemoryRule, Session, ToolPart
+from ragent_jupyter.domain.wire_wild import InstallSkill, PutSkill, Skill, SkillsReply
 
 CHAT_ROWS: list[tuple[str, str, str, Any, int, Any]] = [
     ("get", "sessions", "Chats, newest first; q searches what was said.", None, 200, w.SessionsReply),
@@ -36,6 +37,12 @@ CHAT_ROWS: list[tuple[str, str, str, Any, int, Any]] = [
     ("delete", "memory/{rule}", "Forget it.", None, 200, MemoryRule),
     ("post", "memory/import", "Rules of a MEMORY.md.", w.ImportRules, 200, w.RulesReply),
     ("get", "memory/export", "A MEMORY.md.", None, 200, None),
+    ("get", "skills", "Prompt templates; q searches them.", None, 200, SkillsReply),
+    ("post", "skills", "A new one, under the name that its front matter says.", PutSkill, 201, Skill),
+    ("post", "skills/install", "Those of a folder or a git repository.", InstallSkill, 201, SkillsReply),
+    ("get", "skills/{skill}", "One, with its text.", None, 200, Skill),
+    ("put", "skills/{skill}", "This project's own text of it.", PutSkill, 200, Skill),
+    ("delete", "skills/{skill}", "Back to what is shipped; else it is removed.", None, 200, SkillsReply),
     ("get", "keys", "Which keys are set; never a key.", None, 200, w.KeysReply),
     ("put", "keys", "Set a key, or forget it (null).", w.PutKey, 200, w.KeysReply),
     ("get", "models", "Roles, models, prices.", None, 200, w.ModelsReply),
