@@ -1,0 +1,132 @@
+"""What a training script lets one set: read from its source, its files of settings and the command. Nothing is run."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+
+from ragent_jupyter.domain.script import Flag, Script
+
+from .classes import Classes, read_classes
+from .command import Where, locate
+from .constants import read_configurator, read_constants
+from .current import settings
+from .folding import UNKNOWN
+from .found import Found, Module, Reading, plain
+from .functions import read_click, read_fire, read_typer
+from .parsers import module_of, read_absl, read_argparse
+from .ranges import searched
+from .roles import judge
+from .vocabulary import words
+from .yamls import Files, read_hydra, read_omegaconf
+
+__all__ = ["Where", "locate", "read_script"]
+
+_LONGEST = 1_000_000  # characters of a file; a longer one was generated
+_OTHERS = 40  # Python files beside the script that are looked into
+_MOST = 1500  # options
+
+
+def read_script(source: str, path: str, others: Mapping[str, str], command: str) -> Script:
+    """The options of a script.
+
+    source: its text.  path: relative to the working folder.  others: further files by path relative to the same folder:
+    YAML of hydra, Python modules that it imports.  command: the base command, whose own arguments give `current`.
+    What could not be read stands in the notes; no source makes this fail.
+    """
+    where = locate(command)
+    reading = Reading([], [])
+    if where.problem and command.strip():
+        reading.note(where.problem)
+    path = posixpath.normpath(path) if path else path
+    main = _module(path, source, reading)
+    if main is None:
+        return Script(path=path, notes=reading.notes)
+    modules = [main]
+    for name in sorted(n for n in others if n.endswith(".py"))[:_OTHERS]:
+        module = _module(posixpath.normpath(name), others[name], reading)
+        if module is not None and module.path != path:
+            modules.append(module)
+    try:
+        found = _read(modules, others, where, reading)
+    except RecursionError:
+        reading.note(f"{path} is nested too deeply to be read whole.")
+        found = reading.found
+    return Script(path=path, flags=_flags(found, where, main), notes=reading.notes)
+
+
+def _module(path: str, source: str, reading: Reading) -> Module | None:
+    if len(source) > _LONGEST:
+        reading.note(f"{path} is longer than {_LONGEST // 1000} kB: it was not read.")
+        return None
+    try:
+        return module_of(path, source.lstrip("\ufeff"))
+    except SyntaxError as error:
+        reading.note(f"{path}:{error.lineno or 1}: this is no Python that can be read: {error.msg}.")
+    except (ValueError, RecursionError, MemoryError) as error:
+        reading.note(f"{path} could not be read: {str(error)[:200] or type(error).__name__}.")
+    return None
+
+
+def _read(modules: Sequence[Module], others: Mapping[str, str], where: Where, reading: Reading) -> list[Found]:
+    main = modules[0]
+    classes = Classes(modules)
+    files = Files(others, reading)
+    for module in modules:
+        read_argparse(module, classes, reading)
+        read_absl(module, reading)
+    for module in modules:
+        read_click(module, reading)
+    read_typer(main, classes, reading)
+    read_fire(main, classes, reading)
+    read_classes(classes, reading)
+    hydra = False
+    for module in modules:
+        hydra = ("hydra" in module.source and read_hydra(module, files, where.args, reading)) or hydra
+        read_omegaconf(module, files, reading)
+    if not read_configurator(main, reading):
+        read_constants(main, classes, reading, alone=not hydra and not any(not f.positional for f in reading.found))
+    return reading.found
+
+
+def _flags(found: list[Found], where: Where, main: Module) -> list[Flag]:
+    found = _of_command(found, where)
+    unique: dict[str, Found] = {}
+    for one in found:
+        old = unique.get(one.name)
+        # A constant of the module and an option of the same name are told apart by what sets them; the option is it.
+        if old is None or (old.style == "constants" and one.style != "constants"):
+            unique[one.name] = one
+    kept = list(unique.values())[:_MOST]
+    current = settings(kept, where.args)
+    every = frozenset(word for one in kept for word in words(one.name))
+    flags: list[Flag] = []
+    for one in kept:
+        verdict = judge(one, every)
+        if one.style == "constants" and one.group == "?" and (verdict.weak or verdict.role == "exclude"):
+            continue  # a constant that nothing shows to be a setting
+        default = None if one.default is UNKNOWN else plain(one.default)
+        flag = Flag(
+            name=one.name,
+            role=verdict.role,
+            why=verdict.why,
+            style=one.style,
+            template=one.template,
+            kind=one.kind,
+            default=default,
+            current=current.get(one.name),
+            choices=[plain(choice) for choice in one.choices],
+            file=one.file,
+            line=one.line,
+        )
+        flags.append(searched(flag, many=one.many, weak=verdict.weak))
+    return flags
+
+
+def _of_command(found: list[Found], where: Where) -> list[Found]:
+    """Without the options of subcommands that the command does not call."""
+    groups = {one.group for one in found if one.group and one.group != "?"}
+    called = next((word for word in where.args if word in groups), None)
+    if called is None:
+        return found
+    return [one for one in found if one.group in ("", "?", called)]

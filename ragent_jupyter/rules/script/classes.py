@@ -1,0 +1,436 @@
+"""Classes that hold settings: their fields, and the libraries that make a command line of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from .folding import UNKNOWN, dotted, fold
+from .found import Comments, Found, Kind, Module, Reading, annotated, keyword, kind_of, plain, scalars, usable
+
+_DEEP = 6  # settings within settings
+_MOST = 1000  # fields in all
+_FIELDS = frozenset(
+    {"field", "Field", "choice", "flag", "HfArg", "mutable_field", "list_field", "helptext", "arg", "ib"}
+)
+_SKIPPED = frozenset({"ClassVar", "InitVar", "KW_ONLY"})
+
+Parameter = ast.arg
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Spelling(Struct, frozen=True):
+    """How a library spells what it makes of a class.
+
+    nested: "dotted" (`optim.lr`) or "flat" (`lr`).  kebab: `learning-rate` for learning_rate.
+    boolean: the template of a switch, {name} its name and {no} its negated name.
+    """
+
+    template: str = "--{name} {value}"
+    nested: Literal["dotted", "flat"] = "dotted"
+    kebab: bool = False
+    boolean: str = "--{name} true|--{name} false"
+    equals: bool = False
+
+
+_HF = Spelling(nested="flat")
+_TYRO = Spelling(kebab=True, boolean="--{name}|--{no}")
+_SIMPLE = Spelling(nested="flat")
+_DRACCUS = Spelling()
+_CHZ = Spelling(template="{name}={value}", boolean="{name}=True|{name}=False", equals=True)
+_CONF = Spelling(template="{name}={value}", boolean="{name}=true|{name}=false", equals=True)
+_TAP = Spelling(nested="flat", boolean="--{name}|")
+_DEFOPT = Spelling(kebab=True, boolean="--{name}|--{no}")
+
+# The last part of what is called, and what it makes of its arguments.
+_ENTRIES: dict[str, Spelling] = {
+    "HfArgumentParser": _HF,
+    "H4ArgumentParser": _HF,
+    "TrlParser": _HF,
+    "tyro.cli": _TYRO,
+    "tyro.extras.overridable_config_cli": _TYRO,
+    "simple_parsing.parse": _SIMPLE,
+    "simple_parsing.ArgumentParser": _SIMPLE,
+    "add_arguments": _SIMPLE,
+    "draccus.parse": _DRACCUS,
+    "pyrallis.parse": _DRACCUS,
+    "jsonargparse.CLI": _DRACCUS,
+    "jsonargparse.auto_cli": _DRACCUS,
+    "add_class_arguments": _DRACCUS,
+    "add_dataclass_arguments": _DRACCUS,
+    "add_function_arguments": _DRACCUS,
+    "LightningCLI": _DRACCUS,
+    "OmegaConf.structured": _CONF,
+    "chz.entrypoint": _CHZ,
+    "chz.nested_entrypoint": _CHZ,
+    "defopt.run": _DEFOPT,
+    "CliApp.run": _DRACCUS,
+}
+_WRAPPERS = {"draccus.wrap": _DRACCUS, "pyrallis.wrap": _DRACCUS, "simple_parsing.main": _SIMPLE}
+# Fields of transformers.TrainingArguments that are worth a look, with their defaults (transformers 4.40 and later).
+# A script that takes this class takes them all; its own source does not list them.
+_TRAINER: dict[str, Any] = {
+    "learning_rate": 5e-5,
+    "weight_decay": 0.0,
+    "adam_beta1": 0.9,
+    "adam_beta2": 0.999,
+    "max_grad_norm": 1.0,
+    "num_train_epochs": 3.0,
+    "max_steps": -1,
+    "warmup_ratio": 0.0,
+    "warmup_steps": 0,
+    "per_device_train_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "lr_scheduler_type": "linear",
+    "label_smoothing_factor": 0.0,
+    "seed": 42,
+    "output_dir": UNKNOWN,
+    "logging_steps": 500,
+    "save_steps": 500,
+    "eval_steps": UNKNOWN,
+    "per_device_eval_batch_size": 8,
+}
+
+
+class Field(Struct, kw_only=True):
+    """One field of a class, or one parameter of a function. inner: the class that it holds."""
+
+    name: str
+    kind: Kind = "unknown"
+    default: Any = UNKNOWN
+    choices: list[Any] = []
+    help: str = ""
+    section: str = ""
+    many: bool = False
+    path: bool = False
+    positional: bool = False
+    inner: str = ""
+    file: str = ""
+    line: int = 0
+
+
+class Classes:
+    """The classes and functions of all files that were given."""
+
+    def __init__(self, modules: Sequence[Module]) -> None:
+        self.modules = modules
+        self.classes: dict[str, tuple[ast.ClassDef, Module]] = {}
+        self.functions: dict[str, tuple[Function, Module]] = {}
+        self.aliases: dict[str, str] = {}
+        for module in reversed(modules):  # the script's own come last, and win
+            for node in module.tree.body:
+                if isinstance(node, ast.ClassDef):
+                    self.classes[node.name] = (node, module)
+                elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    self.functions[node.name] = (node, module)
+                elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    self.aliases[node.targets[0].id] = dotted(node.value)
+
+    def named(self, node: ast.AST | None) -> str:
+        """The name of a class or function of ours that an expression stands for, else ""."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value
+        elif isinstance(node, ast.Subscript):  # Annotated[X, …], Optional[X]
+            inside = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
+            return self.named(inside)
+        elif isinstance(node, ast.BinOp):
+            return self.named(node.left) or self.named(node.right)
+        else:
+            name = dotted(node.func if isinstance(node, ast.Call) else node) if node is not None else ""
+        for _ in range(4):
+            last = name.split(".")[-1]
+            if last in self.classes or last in self.functions:
+                return last
+            name = self.aliases.get(last, "")
+        return ""
+
+    def fields(self, name: str, seen: frozenset[str] = frozenset()) -> list[Field]:
+        """A class's own fields and those of its bases, bases first; of a function its parameters."""
+        if name in self.functions:
+            function, module = self.functions[name]
+            return parameters(function, module, self)
+        if name not in self.classes or name in seen:
+            return []
+        node, module = self.classes[name]
+        found: dict[str, Field] = {}
+        for base in node.bases:
+            for one in self.fields(self.named(base), seen | {name}):
+                found[one.name] = one
+            if dotted(base).split(".")[-1].endswith(("TrainingArguments", "SFTConfig")) and not self.named(base):
+                found |= {field.name: field for field in trainer_fields()}
+        comments = Comments(module.source)
+        body = node.body
+        for at, part in enumerate(body):
+            own = self._field(part, module)
+            if own is None:
+                continue
+            if not own.help:
+                after = body[at + 1] if at + 1 < len(body) else None
+                if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                    own.help = " ".join(str(after.value.value).split())[:400]
+                else:
+                    own.help = comments.behind(own.line)
+            own.section = comments.above(own.line)
+            found[own.name] = own
+        init = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
+        if init is not None and not found:
+            return parameters(init, module, self)
+        return list(found.values())
+
+    def _field(self, part: ast.stmt, module: Module) -> Field | None:
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+            name, node, value = part.target.id, part.annotation, part.value
+            if isinstance(node, ast.Subscript) and dotted(node.value).split(".")[-1] in _SKIPPED:
+                return None
+            if dotted(node).split(".")[-1] in _SKIPPED:
+                return None
+        elif isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Name):
+            name, node, value = part.targets[0].id, None, part.value
+        else:
+            return None
+        if name.startswith("_") or not usable(name):
+            return None
+        return self.described(name, node, value, module, part.lineno)
+
+    def described(self, name: str, node: ast.expr | None, value: ast.expr | None, module: Module, line: int) -> Field:
+        kind, choices, many, path = annotated(node, module.names)
+        found = Field(name=name, kind=kind, choices=choices, many=many, path=path, file=module.path, line=line)
+        found.inner = self.named(node) if node is not None else ""
+        if isinstance(value, ast.Call) and dotted(value.func).split(".")[-1] in _FIELDS:
+            self._from_field(found, value, module)
+        elif value is not None:
+            found.default = fold(value, module.names)
+            if found.default is UNKNOWN and not found.inner and isinstance(value, ast.Call):
+                found.inner = self.named(value)
+        if found.inner and found.inner not in self.classes:
+            found.inner = ""
+        if found.inner and found.choices:
+            found.inner = ""  # an enum
+        if found.kind == "unknown":
+            found.kind = kind_of(plain(found.default)) if found.default is not UNKNOWN else "unknown"
+        found.many = found.many or isinstance(found.default, list | dict)
+        return found
+
+    def _from_field(self, found: Field, call: ast.Call, module: Module) -> None:
+        last = dotted(call.func).split(".")[-1]
+        names = module.names
+        value = keyword(call, "default")
+        if value is not None:
+            found.default = fold(value, names)
+        elif call.args and last != "choice":
+            found.default = fold(call.args[0], names)
+        factory = keyword(call, "default_factory", "factory")
+        if isinstance(factory, ast.Lambda):
+            found.default = fold(factory.body, names)
+            found.inner = found.inner or self.named(factory.body)
+        elif factory is not None:
+            found.inner = found.inner or self.named(factory)
+            found.many = found.many or dotted(factory) in ("list", "dict", "tuple", "set")
+        if last == "list_field":
+            found.many = True
+        if last == "choice":
+            found.choices = scalars([fold(arg, names) for arg in call.args])
+        meta = keyword(call, "metadata")
+        known = fold(meta, names) if meta is not None else {}
+        text = known.get("help", UNKNOWN) if isinstance(known, dict) else UNKNOWN
+        for word in ("help", "description", "desc"):
+            if text is UNKNOWN and (node := keyword(call, word)) is not None:
+                text = fold(node, names)
+        if isinstance(text, str):
+            found.help = " ".join(text.split())[:400]
+        found.positional = fold(keyword(call, "positional"), names) is True
+
+    def as_items(self, node: ast.expr) -> list[Any] | None:
+        """What `for f in fields(Config)` goes through: dicts of name, default, type; None if it is no such loop."""
+        if not isinstance(node, ast.Call):
+            return None
+        last = dotted(node.func).split(".")[-1]
+        if last == "fields" and len(node.args) == 1:
+            name = self.named(node.args[0])
+            return [{"name": f.name, "default": f.default, "type": f.kind} for f in self.fields(name)] if name else None
+        if last == "items" and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            if isinstance(owner, ast.Call) and dotted(owner.func) in ("vars", "asdict", "dataclasses.asdict"):
+                name = self.named(owner.args[0]) if owner.args else ""
+                return [[f.name, f.default] for f in self.fields(name)] if name else None
+        return None
+
+
+def trainer_fields() -> list[Field]:
+    return [
+        Field(name=name, default=value, kind=kind_of(plain(value)), help="of transformers.TrainingArguments")
+        for name, value in _TRAINER.items()
+    ]
+
+
+def parameters(function: Function, module: Module, classes: Classes) -> list[Field]:
+    """The parameters of a function as settings; self, *args and **kwargs are none."""
+    args = function.args
+    every = [*args.posonlyargs, *args.args]
+    defaults: list[ast.expr | None] = [*[None] * (len(every) - len(args.defaults)), *args.defaults]
+    pairs = [*zip(every, defaults, strict=True), *zip(args.kwonlyargs, args.kw_defaults, strict=True)]
+    comments = Comments(module.source)
+    found = []
+    for arg, value in pairs:
+        if arg.arg in ("self", "cls", "ctx") or not usable(arg.arg):
+            continue
+        one = classes.described(arg.arg, arg.annotation, value, module, arg.lineno)
+        one.positional = value is None and arg not in args.kwonlyargs
+        one.help = one.help or comments.behind(arg.lineno)
+        found.append(one)
+    return found
+
+
+def read_classes(classes: Classes, reading: Reading) -> None:
+    """Options of the settings classes that the script's library turns into a command line."""
+    for module in classes.modules:
+        imported = _imports(module.tree)
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call):
+                _entry(node, module, imported, classes, reading)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                _wrapped(node, imported, classes, reading)
+            elif isinstance(node, ast.ClassDef) and any(dotted(b).split(".")[-1] == "Tap" for b in node.bases):
+                add(classes.fields(node.name), _TAP, classes, reading)
+
+
+def _imports(tree: ast.Module) -> dict[str, str]:
+    """Local name → full name, of what is imported by `from x import y`."""
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {one.asname: one.name for one in node.names if one.asname}
+    return found
+
+
+def _full(node: ast.expr, imported: dict[str, str]) -> str:
+    head, dot, rest = dotted(node).partition(".")
+    return imported.get(head, head) + dot + rest
+
+
+def _spelling(full: str, table: dict[str, Spelling]) -> Spelling | None:
+    parts = full.split(".")
+    return table.get(".".join(parts[-2:])) or table.get(parts[-1]) or table.get(full)
+
+
+def _entry(call: ast.Call, module: Module, imported: dict[str, str], classes: Classes, reading: Reading) -> None:
+    full = _full(call.func, imported)
+    last = full.split(".")[-1]
+    if last == "store" and any(word.arg == "node" for word in call.keywords):  # ConfigStore of hydra
+        if fold(keyword(call, "group"), module.names) is UNKNOWN:
+            name = classes.named(keyword(call, "node"))
+            add(classes.fields(name), _CONF, classes, reading, style="hydra")
+        return
+    spelling = _spelling(full, _ENTRIES)
+    if spelling is None:
+        return
+    if last == "LightningCLI":
+        _lightning(call, classes, reading)
+        return
+    if last == "structured" and not _from_cli(classes.modules):
+        return
+    nodes = [
+        *call.args,
+        *(w.value for w in call.keywords if w.arg in ("f", "config_class", "dataclass_types", "theclass")),
+    ]
+    prefix = ""
+    if last in ("add_class_arguments", "add_dataclass_arguments") and len(call.args) > 1:
+        nested = fold(call.args[1], module.names)
+        prefix = f"{nested}." if isinstance(nested, str) else ""
+    for node in nodes:
+        for one in node.elts if isinstance(node, ast.Tuple | ast.List) else [node]:
+            name = classes.named(one)
+            if name:
+                add(classes.fields(name), spelling, classes, reading, prefix)
+            elif spelling is _HF and dotted(one).split(".")[-1].endswith(("TrainingArguments", "SFTConfig")):
+                add(trainer_fields(), spelling, classes, reading)
+    if not nodes and last in ("CLI", "auto_cli"):
+        for name, (_, home) in classes.functions.items():
+            if home is module and not name.startswith("_"):
+                add(classes.fields(name), spelling, classes, reading)
+
+
+def _from_cli(modules: Sequence[Module]) -> bool:
+    return any("from_cli" in module.source or "from_dotlist" in module.source for module in modules)
+
+
+def _lightning(call: ast.Call, classes: Classes, reading: Reading) -> None:
+    for node, prefix in zip(call.args, ("model.", "data."), strict=False):
+        name = classes.named(node)
+        if name:
+            add(classes.fields(name), _DRACCUS, classes, reading, prefix)
+    for name, kind, default in (
+        ("seed_everything", "int", UNKNOWN),
+        ("trainer.max_epochs", "int", UNKNOWN),
+        ("trainer.max_steps", "int", -1),
+        ("trainer.gradient_clip_val", "float", UNKNOWN),
+        ("trainer.accumulate_grad_batches", "int", 1),
+    ):
+        add([Field(name=name, kind=kind, default=default)], _DRACCUS, classes, reading)  # type: ignore[arg-type]
+
+
+def _wrapped(node: Function, imported: dict[str, str], classes: Classes, reading: Reading) -> None:
+    for decorator in node.decorator_list:
+        func = decorator.func if isinstance(decorator, ast.Call) else decorator
+        spelling = _spelling(_full(func, imported), _WRAPPERS)
+        if spelling is not None and node.args.args:
+            add(classes.fields(classes.named(node.args.args[0].annotation)), spelling, classes, reading)
+
+
+def add(
+    fields: Sequence[Field],
+    spelling: Spelling,
+    classes: Classes,
+    reading: Reading,
+    prefix: str = "",
+    *,
+    style: Literal["dataclass", "hydra", "typer"] = "dataclass",
+    depth: int = 0,
+) -> None:
+    """The options that a library makes of fields, those of inner classes included."""
+    have = {found.name for found in reading.found}
+    for field in fields:
+        if len(reading.found) > _MOST:
+            return
+        own = field.name.replace("_", "-") if spelling.kebab else field.name
+        if field.inner and depth < _DEEP:
+            inside = prefix if spelling.nested == "flat" else f"{prefix}{own}."
+            add(classes.fields(field.inner), spelling, classes, reading, inside, style=style, depth=depth + 1)
+            continue
+        name = prefix + own
+        if name in have:
+            continue
+        negated = f"{prefix}no-{own}" if spelling.kebab else f"{prefix}no_{own}"
+        switch = field.kind == "bool" and not field.positional
+        given = name if spelling.equals else f"--{name}"
+        reading.found.append(
+            Found(
+                name=name,
+                style=style,
+                template=""
+                if field.positional and spelling.kebab
+                else spelling.boolean.replace("{no}", negated)
+                if switch
+                else spelling.template,
+                kind=field.kind,
+                default=field.default,
+                choices=field.choices,
+                help=field.help,
+                section=field.section,
+                spellings=[given, given.replace("-", "_").replace("__", "--", 1), f"--{prefix}{field.name}"],
+                off=[f"--{negated}", f"--{prefix}no_{field.name}"] if switch else [],
+                dest=field.name,
+                many=field.many,
+                path=field.path,
+                positional=field.positional and spelling.kebab and style == "typer",
+                equals=spelling.equals,
+                file=field.file,
+                line=field.line,
+            )
+        )
+        have.add(name)

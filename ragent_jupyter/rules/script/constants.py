@@ -1,0 +1,153 @@
+"""Settings without a command line: constants of the module, of settings classes and dicts; nanoGPT's configurator."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from .classes import Classes
+from .folding import UNKNOWN, dotted, fold
+from .found import Comments, Found, Module, Reading, kind_of, plain, usable
+
+_CAPITALS = re.compile(r"[A-Z][A-Z0-9_]*\Z")
+_SETTINGS = re.compile(r"(?i)(config|cfg|conf|args|hyper|hparam|param|setting|option|opt|default)")
+_CONFIGURATOR = re.compile(r"exec\s*\(\s*open\s*\(\s*['\"][^'\"]*configurator[^'\"]*['\"]")
+_VALUE = "--ragent-set {name}={value}"
+_SWITCH = "--ragent-set {name}=True|--ragent-set {name}=False"
+
+
+def read_constants(module: Module, classes: Classes, reading: Reading, alone: bool) -> None:
+    """alone: the script has no command line, so that every plain constant that is set once may be a setting; else only
+    those in capitals that no option has for its default."""
+    used = set() if alone else _defaults_of_options(module.tree)
+    counts: dict[str, int] = {}
+    for name, _, _ in _assigned(module.tree.body):
+        counts[name] = counts.get(name, 0) + 1
+    for name, value, line in _assigned(module.tree.body):
+        capitals = bool(_CAPITALS.match(name)) and len(name) > 1
+        if name.startswith("_") or counts[name] > 1 or name in used or not (capitals or alone):
+            continue
+        folded = fold(value, module.names)
+        if isinstance(folded, dict) and alone and _SETTINGS.search(name):
+            for key, one in folded.items():
+                if isinstance(key, str) and usable(key):
+                    _add(module, reading, key, f"{name}.", one, value.lineno, sure=True)
+        elif folded is not UNKNOWN and (_literal(value) or capitals):
+            _add(module, reading, name, "", folded, line, sure=alone and capitals)
+    if alone:
+        _settings_classes(module, classes, reading)
+
+
+def _assigned(body: list[ast.stmt], depth: int = 0) -> Iterator[tuple[str, ast.expr, int]]:
+    """(name, value, line) of the assignments at the module's top, those in `if` and `try` included."""
+    for node in body:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, node.value, node.lineno
+        elif isinstance(node, ast.AnnAssign | ast.AugAssign) and isinstance(node.target, ast.Name):
+            if node.value is not None:
+                yield node.target.id, node.value, node.lineno
+        elif isinstance(node, ast.If | ast.Try | ast.With) and depth < 8:
+            yield from _assigned(node.body, depth + 1)
+            if isinstance(node, ast.If | ast.Try):
+                yield from _assigned(node.orelse, depth + 1)
+
+
+def _literal(node: ast.expr) -> bool:
+    """Whether a value is written down rather than derived from others."""
+    return not any(isinstance(n, ast.Name) and n.id not in ("int", "float", "True", "False") for n in ast.walk(node))
+
+
+def _defaults_of_options(tree: ast.Module) -> set[str]:
+    """Names that stand within calls that define options: to set the option is to set them."""
+    found: set[str] = set()
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call):
+            last = dotted(call.func).split(".")[-1]
+            if last in ("add_argument", "add_arg", "option", "Option", "set_defaults") or last.startswith("DEFINE_"):
+                found |= {n.id for n in ast.walk(call) if isinstance(n, ast.Name)}
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            found |= {n.id for d in (*function.args.defaults, *function.args.kw_defaults) if d for n in ast.walk(d)
+                      if isinstance(n, ast.Name)}  # fmt: skip
+    return found
+
+
+def _add(
+    module: Module, reading: Reading, name: str, owner: str, value: Any, line: int, *, sure: bool, section: str = ""
+) -> None:
+    if isinstance(value, dict) or value is UNKNOWN or any(one.name == name for one in reading.found):
+        return
+    comments = Comments(module.source)
+    kind = kind_of(plain(value))
+    reading.found.append(
+        Found(
+            name=name,
+            style="constants",
+            template=(_SWITCH if kind == "bool" else _VALUE).replace("{name}", owner + "{name}"),
+            kind=kind,
+            default=value,
+            help=comments.behind(line),
+            section=section or comments.above(line),
+            many=isinstance(value, list),
+            group="" if sure else "?",
+            file=module.path,
+            line=line,
+        )
+    )
+
+
+def _settings_classes(module: Module, classes: Classes, reading: Reading) -> None:
+    for node in module.tree.body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        marked = any("dataclass" in dotted(d.func if isinstance(d, ast.Call) else d) for d in node.decorator_list)
+        if not (marked or _SETTINGS.search(node.name)) or node.name not in classes.classes:
+            continue
+        for field in classes.fields(node.name):
+            if field.file == module.path and not field.inner and not field.many and field.default is not UNKNOWN:
+                at = len(reading.found)
+                _add(module, reading, field.name, f"{node.name}.", field.default, field.line, sure=True)
+                for found in reading.found[at:]:
+                    found.help, found.section = field.help or found.help, field.section or found.section
+                    found.choices = field.choices
+                    if found.kind == "int" and field.kind == "float":
+                        found.kind = "float"
+
+
+def read_configurator(module: Module, reading: Reading) -> bool:
+    """A script that executes nanoGPT's configurator.py: each global that is a plain value is `--name=value`."""
+    match = _CONFIGURATOR.search(module.source)
+    if match is None:
+        return False
+    until = module.source.count("\n", 0, match.start()) + 1
+    comments = Comments(module.source)
+    have: set[str] = set()
+    for name, value, line in _assigned(module.tree.body):
+        folded = fold(value, module.names)
+        if line >= until or name.startswith("_") or name in have or isinstance(folded, list | dict | type(None)):
+            continue
+        kind = kind_of(plain(folded))
+        if kind == "unknown" and not isinstance(value, ast.IfExp | ast.Call | ast.JoinedStr | ast.BinOp):
+            continue
+        have.add(name)
+        reading.found.append(
+            Found(
+                name=name,
+                style="constants",
+                # It wants the very type that the value has: True and False as Python spells them.
+                template="--{name}=True|--{name}=False" if kind == "bool" else "--{name}={value}",
+                kind=kind,
+                default=folded,
+                help=comments.behind(line),
+                section=comments.above(line),
+                spellings=[f"--{name}"],
+                computed=folded is UNKNOWN,
+                file=module.path,
+                line=line,
+            )
+        )
+    return True

@@ -1,0 +1,368 @@
+"""Options of argparse and its kin (configargparse, optparse), and absl's flags."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .classes import Classes
+from .folding import UNKNOWN, bound, constants, dotted, fold
+from .found import Comments, Found, Kind, Module, Reading, keyword, kind_of, plain, scalars, usable
+
+_ADD = frozenset({"add_argument", "add_arg", "add_option", "add"})
+_MOST = 20_000  # statements looked at; a program that unrolls further is no training script
+_DEEP = 4  # calls of helper functions within each other
+_NO_OPTIONS = frozenset({"help", "version"})
+_ABSL = re.compile(r"DEFINE_(?P<what>\w+)$")
+_ABSL_KINDS: dict[str, Kind] = {
+    "float": "float",
+    "integer": "int",
+    "int": "int",
+    "bool": "bool",
+    "boolean": "bool",
+    "string": "str",
+    "enum": "str",
+    "enum_class": "str",
+    "spaceseplist": "str",
+    "list": "str",
+}
+
+Names = Mapping[str, Any]
+
+
+def read_argparse(module: Module, classes: Classes, reading: Reading) -> None:
+    """All `add_argument` calls of a file: also in groups, helper functions and loops over constants."""
+    _Argparse(module, classes, reading).read()
+
+
+class _Argparse:
+    def __init__(self, module: Module, classes: Classes, reading: Reading) -> None:
+        self.module = module
+        self.classes = classes
+        self.reading = reading
+        self.comments = Comments(module.source)
+        self.found: dict[str, Found] = {}
+        self.defaults: dict[str, Any] = {}
+        self.unread: dict[int, str] = {}
+        self.read_lines: set[int] = set()
+        self.groups: dict[str, str] = {}  # a variable → the subcommand whose parser it is
+        self.adders: set[str] = set()  # `arg = parser.add_argument`
+        self.left = _MOST
+        self.functions = {
+            n.name: n for n in ast.walk(module.tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+        self.helpers = {name for name, f in self.functions.items() if any(_adds(n) for n in ast.walk(f))}
+
+    def read(self) -> None:
+        self.block(self.module.tree.body, dict(self.module.names), 0)
+        for function in self.functions.values():
+            self.block(function.body, {**self.module.names, **_defaults(function, self.module.names)}, 0)
+        for line in sorted(set(self.unread) - self.read_lines):
+            self.reading.note(f"{self.module.path}:{line}: {self.unread[line]}")
+        for found in self.found.values():
+            if found.dest in self.defaults:
+                found.default = self.defaults[found.dest]
+            if found.kind == "bool" and found.template.endswith("|") and found.default is UNKNOWN:
+                found.default = False
+        self.reading.found += self.found.values()
+
+    # --- walking ----------------------------------------------------------------------------------------------------
+    def block(self, body: list[ast.stmt], names: dict[str, Any], depth: int) -> None:
+        for node in body:
+            self.left -= 1
+            if self.left < 0:
+                return
+            match node:
+                case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                    continue
+                case ast.For(target=target, iter=items, body=inner):
+                    self.loop(target, items, inner, names, depth)
+                case ast.If(test=test, body=inner, orelse=other):
+                    sure = fold(test, names)
+                    if sure is UNKNOWN or sure:
+                        self.block(inner, names, depth)
+                    if sure is UNKNOWN or not sure:
+                        self.block(other, names, depth)
+                case ast.With(body=inner) | ast.While(body=inner):
+                    self.block(inner, names, depth)
+                case ast.Try(body=inner, handlers=handlers, orelse=other, finalbody=last):
+                    for part in (inner, *(h.body for h in handlers), other, last):
+                        self.block(part, names, depth)
+                case _:
+                    self.statement(node, names, depth)
+
+    def loop(self, target: ast.expr, items: ast.expr, body: list[ast.stmt], names: dict[str, Any], depth: int) -> None:
+        values = self.classes.as_items(items)
+        if values is None:
+            values = fold(items, names)
+            if isinstance(values, dict):
+                values = list(values)
+        if isinstance(values, list) and len(values) <= 300:
+            for value in values:
+                self.block(body, {**names, **bound(target, value)}, depth)
+                if isinstance(value, dict) and isinstance(target, ast.Name):
+                    self.block(body, {**names, **{f"{target.id}.{k}": v for k, v in value.items()}}, depth)
+            return
+        hidden = dict.fromkeys(bound(target, UNKNOWN), UNKNOWN)
+        self.block(body, {**names, **hidden}, depth)
+
+    def statement(self, node: ast.stmt, names: dict[str, Any], depth: int) -> None:
+        for call in [n for n in ast.walk(node) if isinstance(n, ast.Call)]:
+            self.call(call, names, depth)
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if dotted(node.value).endswith((".add_argument", ".add_option")):
+                self.adders.add(name)
+            elif isinstance(node.value, ast.Call):
+                owner = node.value.func.value if isinstance(node.value.func, ast.Attribute) else None
+                if isinstance(node.value.func, ast.Attribute) and node.value.func.attr == "add_parser":
+                    sub = fold(node.value.args[0], names) if node.value.args else UNKNOWN
+                    if isinstance(sub, str):
+                        self.groups[name] = sub
+                elif owner is not None and dotted(owner) in self.groups:  # train.add_argument_group()
+                    self.groups[name] = self.groups[dotted(owner)]
+            names[name] = fold(node.value, names)
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+    def call(self, call: ast.Call, names: dict[str, Any], depth: int) -> None:
+        func = call.func
+        last = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
+        if isinstance(func, ast.Attribute) and last in _ADD:
+            if last != "add" or (call.args and str(fold(call.args[0], names)).startswith("-")):
+                self.add(call, names, self.groups.get(dotted(func.value), ""))
+        elif last in self.adders:
+            self.add(call, names, "")
+        elif last == "set_defaults":
+            for word in call.keywords:
+                if word.arg is not None:
+                    self.defaults[word.arg] = fold(word.value, names)
+                elif isinstance(more := fold(word.value, names), dict):
+                    self.defaults |= more
+        elif last in self.helpers and depth < _DEEP and isinstance(func, ast.Name | ast.Attribute):
+            function = self.functions[last]
+            given = _given(function, call, names)
+            self.block(
+                function.body, {**self.module.names, **_defaults(function, self.module.names), **given}, depth + 1
+            )
+
+    def add(self, call: ast.Call, names: Names, group: str) -> None:
+        line = call.lineno
+        words = [fold(arg, names) for arg in call.args if not isinstance(arg, ast.Starred)]
+        if not words or not all(isinstance(word, str) for word in words) or len(words) < len(call.args):
+            if not words or not isinstance(words[0], str):
+                self.unread[line] = "an option whose name is made at run time was not read."
+                return
+            words = [word for word in words if isinstance(word, str)]
+        self.read_lines.add(line)
+        options = {word.arg: word.value for word in call.keywords if word.arg is not None}
+        for word in call.keywords:
+            if word.arg is None and isinstance(more := fold(word.value, names), dict):
+                options |= {k: ast.Constant(value=v) for k, v in more.items() if k not in options and v is not UNKNOWN}
+        action = fold(options.get("action"), names) if "action" in options else ""
+        if action in _NO_OPTIONS:
+            return
+        found = self.option(words, options, names, action)
+        if found is None:
+            self.reading.note(f"{self.module.path}:{line}: {words[0][:60]!r} is spelt as no option can be.")
+            return
+        found.file, found.line, found.group = self.module.path, line, group
+        found.help = _text(options.get("help"), names) or self.comments.behind(line)
+        if not found.positional:
+            found.section = self.comments.above(line)
+        old = self.found.get(found.name)
+        if old is None or (old.default is UNKNOWN and found.default is not UNKNOWN):
+            self.found[found.name] = found
+
+    def option(self, words: list[str], options: dict[str, ast.expr], names: Names, action: Any) -> Found | None:
+        dashed = [word for word in words if word.startswith("-")]
+        long = next((word for word in dashed if word.startswith("--")), dashed[0] if dashed else words[0])
+        name = long.lstrip("-")
+        if not usable(name) or not all(usable(word.lstrip("-")) for word in words):
+            return None
+        dest = fold(options.get("dest"), names)
+        default = fold(options["default"], names) if "default" in options else UNKNOWN
+        found = Found(
+            name=name,
+            style="argparse",
+            template=f"{long[: len(long) - len(name)]}{{name}} {{value}}",
+            default=default,
+            choices=scalars(fold(options.get("choices"), names)),
+            spellings=dashed,
+            dest=dest if isinstance(dest, str) else name.replace("-", "_"),
+            positional=not dashed,
+        )
+        if found.positional:
+            found.template = ""
+        self.typed(found, options, names)
+        self.acted(found, options, names, action)
+        nargs = fold(options.get("nargs"), names) if "nargs" in options else None
+        found.many = found.many or (nargs is not None and nargs not in ("?", 1))
+        if found.kind == "unknown" and found.choices and "type" not in options:
+            found.kind = "str"
+        return found
+
+    def typed(self, found: Found, options: dict[str, ast.expr], names: Names) -> None:
+        node = options.get("type")
+        if node is None:
+            # Without a type every value arrives as text, whatever the default looks like.
+            found.kind = "str" if found.default is UNKNOWN or isinstance(found.default, str) else "unknown"
+            return
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):  # optparse: type="int"
+            kinds: dict[str, Kind] = {"int": "int", "float": "float", "string": "str", "str": "str"}
+            found.kind = kinds.get(node.value, "unknown")
+            return
+        name = dotted(node.func if isinstance(node, ast.Call) else node)
+        function = node if isinstance(node, ast.Lambda) else self.functions.get(name.split(".")[-1])
+        kind, yes, no = _type_of(name, function)
+        found.kind = kind
+        found.path = name.split(".")[-1] in ("Path", "FileType", "PosixPath") or "path" in name.lower()
+        found.many = isinstance(node, ast.Lambda) and kind == "unknown"
+        if kind == "bool":
+            dashes = found.template[: found.template.index("{")] if found.template else ""
+            found.template = f"{dashes}{{name}} {yes}|{dashes}{{name}} {no}" if found.template else ""
+            if isinstance(found.default, str | int) and not isinstance(found.default, bool):
+                found.default = str(found.default).lower() in ("1", "true", "yes", "y", "t", "on")
+
+    def acted(self, found: Found, options: dict[str, ast.expr], names: Names, action: Any) -> None:
+        if action in ("", "store") or found.positional:
+            return
+        dashes = found.template[: found.template.index("{")]
+        name = found.name
+        if action in ("store_true", "store_false", "store_const"):
+            found.kind = "bool"
+            found.template = f"{dashes}{{name}}|"
+            # Given or not given is what can be said on a command line; what the script makes of it is its affair.
+            fixed = found.default is True if action == "store_true" else found.default is False
+            found.default = False
+            found.computed = fixed and action != "store_const"
+            return
+        last = dotted(options["action"]).split(".")[-1] if "action" in options else ""
+        if last in ("BooleanOptionalAction", "StoreBoolean") or (action is UNKNOWN and "oolean" in last):
+            found.kind = "bool"
+            found.template = f"{dashes}{{name}}|{dashes}no-{{name}}"
+            found.off = [f"--no-{name}"]
+        elif action in ("append", "extend", "append_const"):
+            found.many = True
+        elif action == "count":
+            found.kind, found.many = "int", True
+        elif action is UNKNOWN:
+            found.many = found.kind == "unknown" or "type" not in options
+
+
+def _adds(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("add_argument", "add_arg", "add_option")
+
+
+def _text(node: ast.expr | None, names: Names) -> str:
+    value = fold(node, names)
+    return " ".join(value.split())[:400] if isinstance(value, str) and value != "==SUPPRESS==" else ""
+
+
+def _defaults(function: ast.FunctionDef | ast.AsyncFunctionDef, names: Names) -> dict[str, Any]:
+    """What the parameters of a function stand for where nobody says otherwise."""
+    every = [*function.args.posonlyargs, *function.args.args]
+    found: dict[str, Any] = {arg.arg: UNKNOWN for arg in (*every, *function.args.kwonlyargs)}
+    for arg, value in zip(reversed(every), reversed(function.args.defaults), strict=False):
+        found[arg.arg] = fold(value, names)
+    for arg, one in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+        found[arg.arg] = fold(one, names)
+    return found
+
+
+def _given(function: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call, names: Names) -> dict[str, Any]:
+    every = [arg.arg for arg in (*function.args.posonlyargs, *function.args.args)]
+    if every and every[0] in ("self", "cls") and isinstance(call.func, ast.Attribute):
+        every = every[1:]
+    found = {
+        name: fold(value, names)
+        for name, value in zip(every, call.args, strict=False)
+        if not isinstance(value, ast.Starred)
+    }
+    return found | {word.arg: fold(word.value, names) for word in call.keywords if word.arg}
+
+
+def _type_of(name: str, function: ast.AST | None) -> tuple[Kind, str, str]:
+    """(kind, the word for true, the word for false) of what is given as type=."""
+    last = name.split(".")[-1].lower()
+    simple: dict[str, Kind] = {"int": "int", "float": "float", "str": "str", "path": "str", "filetype": "str"}
+    if last in simple:
+        return simple[last], "", ""
+    if last == "bool":
+        return "bool", "1", "''"  # bool("False") is true: only the empty text is false
+    texts: set[str] = set()
+    called: set[str] = set()
+    if function is not None:
+        for node in ast.walk(function):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+            elif isinstance(node, ast.Call):
+                called.add(dotted(node.func).split(".")[-1] or "?")
+    boolish = "bool" in last or last in ("strtobool", "boolean") or "bool" in called or "strtobool" in called
+    if boolish or (function is not None and texts & {"true", "True", "TRUE"}):
+        if "true" in texts or function is None or "strtobool" in called:
+            return "bool", "true", "false"
+        if "True" in texts:
+            return "bool", "True", "False"
+        return "bool", *(("1", "0") if "int" in called else ("True", "False"))
+    if function is not None:
+        if "split" in called or "loads" in called or "literal_eval" in called or "eval" in called:
+            return "unknown", "", ""
+        for kind in ("int", "float"):
+            if kind in called:
+                return kind, "", ""
+    for word in ("float", "int"):
+        if word in last and "list" not in last and "tuple" not in last and "str" not in last:
+            return word, "", ""
+    return "unknown", "", ""
+
+
+def read_absl(module: Module, reading: Reading) -> None:
+    """`flags.DEFINE_float("lr", 0.1, "help")` of absl and of old TensorFlow."""
+    for call in _calls(module.tree):
+        match = _ABSL.search(dotted(call.func))
+        if match is None:
+            continue
+        args = [fold(arg, module.names) for arg in call.args]
+        name = args[0] if args else fold(keyword(call, "name"), module.names)
+        if not isinstance(name, str) or not usable(name):
+            reading.note(f"{module.path}:{call.lineno}: a flag whose name is made at run time was not read.")
+            continue
+        what = match["what"].removeprefix("multi_")
+        if what in ("alias", "validator"):
+            continue
+        kind = _ABSL_KINDS.get(what, "unknown")
+        place = keyword(call, "default")
+        texts = [word for word in args[2:] if isinstance(word, str)]
+        choices = args[2] if what == "enum" and len(args) > 2 else fold(keyword(call, "enum_values"), module.names)
+        found = Found(
+            name=name,
+            style="argparse",
+            template="--{name}|--no{name}" if kind == "bool" else "--{name}={value}",
+            kind=kind,
+            default=fold(place, module.names) if place is not None else args[1] if len(args) > 1 else UNKNOWN,
+            choices=scalars(choices),
+            help=texts[-1] if texts else _text(keyword(call, "help"), module.names),
+            spellings=[f"--{name}", f"-{name}"],
+            off=[f"--no{name}"] if kind == "bool" else [],
+            dest=name,
+            many=match["what"].startswith("multi_") or "list" in what or what == "config_file" or what == "config_dict",
+            file=module.path,
+            line=call.lineno,
+        )
+        if kind == "unknown":
+            found.kind = kind_of(plain(found.default))
+        if what in ("config_file", "config_dict"):
+            found.path = True
+        reading.found.append(found)
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def module_of(path: str, source: str) -> Module:
+    """Raises SyntaxError, ValueError, RecursionError, MemoryError where the source is no Python."""
+    tree = ast.parse(source, filename=path)
+    return Module(path=path, source=source, tree=tree, names=constants(tree))
