@@ -145,7 +145,7 @@ def _dry_run(context: Context, wanted: CreateSweep) -> int:
     from ragent_jupyter.rules.sweep_space import command_for, expand
 
     points = expand(wanted.space, wanted.max_runs)
-    commands = [command_for(wanted.command, point, wanted.space.flag) for point in points]
+    commands = [command_for(wanted.command, point, wanted.space.flag, wanted.space.flags) for point in points]
     context.out.document({"trials": [{"params": p, "command": c} for p, c in zip(points, commands, strict=True)]})
     for command in commands:
         context.out.say(command)

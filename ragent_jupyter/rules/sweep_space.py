@@ -8,6 +8,7 @@ import math
 import random
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from ragent_jupyter.domain.errors import CannotBeDone
@@ -135,21 +136,55 @@ def spell(value: Any) -> str:
     return str(value)
 
 
-def command_for(command: str, params: dict[str, Any], flag: str) -> str:
+_PLACE = re.compile(r"\{name\}|\{value\}")
+_ON = frozenset({"true", "1", "1.0", "yes", "on"})
+_OFF = frozenset({"false", "0", "0.0", "no", "off", "none", ""})
+
+
+def _by_template(template: str, name: str, value: Any) -> str:
+    """What one parameter adds to a command by a template of its own, quoted word by word.
+
+    "ON|OFF" (no {value} in it) is a switch. Raises CannotBeDone for a value that is neither, and an open quote.
+    """
+    if "{value}" not in template and "|" in template:
+        word = spell(value).lower()
+        if word not in _ON | _OFF:
+            raise CannotBeDone(f"{name!r} is a switch; {word[:60]!r} is neither on nor off.", "Give true or false.")
+        on, _, off = template.partition("|")
+        template = on if word in _ON else off
+    try:
+        words = shlex.split(template)
+    except ValueError as error:
+        raise CannotBeDone(f"The template of {name!r} cannot be read: {error}.", "Close its quotes.") from None
+    meant = {"{name}": name, "{value}": spell(value)}
+    return " ".join(shlex.quote(_PLACE.sub(lambda match: meant[match[0]], word)) for word in words)
+
+
+def command_for(command: str, params: dict[str, Any], flag: str, flags: Mapping[str, str] | None = None) -> str:
     """The base command with one trial's parameters. Values are quoted for the shell: a value cannot become a command.
 
-    `{name}` in the command is filled in; a parameter that is not named there is added by `flag`.
+    `{name}` in the command is filled in; a parameter that is not named there is added by its template in `flags`, else
+    by `flag`.
+    >>> command_for("python t.py", {"amp": True, "lr": 0.1}, "--{name} {value}", {"amp": "--amp|--no-amp"})
+    'python t.py --amp --lr 0.1'
+    >>> command_for("python t.py", {"amp": False}, "--{name} {value}", {"amp": "--amp|"})
+    'python t.py'
     >>> command_for("python train.py", {"lr": 0.1, "act": "a;b"}, "--{name} {value}")
     "python train.py --lr 0.1 --act 'a;b'"
     >>> command_for("python train.py lr={lr}", {"lr": 0.1}, "--{name} {value}")
     'python train.py lr=0.1'
     """
     words = {name: shlex.quote(spell(value)) for name, value in params.items()}
-    extra = [
-        flag.replace("{name}", shlex.quote(name)).replace("{value}", word)
-        for name, word in words.items()
-        if flag and "{" + name + "}" not in command
-    ]
+    own = flags or {}
+    extra = []
+    for name, word in words.items():
+        if "{" + name + "}" in command:
+            continue
+        if name in own:
+            extra.append(_by_template(own[name], name, params[name]))
+        elif flag:
+            extra.append(flag.replace("{name}", shlex.quote(name)).replace("{value}", word))
+    extra = [one for one in extra if one]
     # All at once: a value that reads like "{other}" must not be filled in again, inside its quotes.
     named = "|".join(re.escape("{" + name + "}") for name in words)
     if named:

@@ -221,7 +221,7 @@ class SweepsDesk:
         seed = next((value for name, value in params.items() if "seed" in name.lower()), None)
         tree = trial.tree or sweep.tree
         body = CreateRun(
-            command=command_for(sweep.command, params, sweep.space.flag),
+            command=command_for(sweep.command, params, sweep.space.flag, sweep.space.flags),
             name=f"{sweep.name} #{index + 1}",
             cwd=sweep.cwd,
             python=sweep.interpreter,

@@ -209,7 +209,7 @@ class SweepTools:
                 f"runs: {len(points)}, {body.parallel} at once"
                 + (", the first one alone to see that it works" if body.smoke and len(points) > 1 else ""),
                 f"space ({body.space.method}): {space_text(body.space)}",
-                f"first: {code(command_for(body.command, points[0], body.space.flag), 500)}",
+                f"first: {code(command_for(body.command, points[0], body.space.flag, body.space.flags), 500)}",
                 f"judged by: {word(body.primary, 100)} ({body.mode})",
                 f"interpreter: {interpreter.path} {interpreter.version}".rstrip(),
                 f"executor: {executor}; GPUs of each run: {body.gpus or 'none'}{', shared' if body.share_gpu else ''}",
