@@ -172,8 +172,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--scope", default=None, help="what a new rule is for: a path, a script, a sweep (default: everything)")
     add = verb("skills", "skills:skills", "prompt templates: the agents' own, and yours",
                about="A text of yours takes the place of a shipped one in this project until it is reset.")  # fmt: skip
-    actions = ("list", "show", "edit", "reset", "search", "install", "remove")
-    add("action", nargs="?", default="list", choices=actions, metavar="ACTION", help=" | ".join(actions))
+    of_skills = ("list", "show", "edit", "reset", "search", "install", "remove")
+    add("action", nargs="?", default="list", choices=of_skills, metavar="ACTION", help=" | ".join(of_skills))
     add("words", nargs="*", metavar="SKILL|WORDS|SOURCE", help="install: a folder, or https://, ssh://, file:// of git")
     add("--file", default=None, metavar="FILE", help="edit: take this text (- is stdin) instead of opening $EDITOR")
     add = verb("keys", "keys:keys", "keys of model providers: which are set, set one, try it")

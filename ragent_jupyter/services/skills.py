@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -20,6 +20,7 @@ from ragent_jupyter.rules.skill_text import SkillText
 log = logging.getLogger("ragent.engine")
 
 Source = Literal["shipped", "project", "installed"]
+T = TypeVar("T")
 
 
 class Files(Protocol):
@@ -155,7 +156,7 @@ class SkillsDesk:
             raise NotFound(f"There is no skill {name[:80]!r}.", "List them with `ragent skills`.")
         if held[1] == "shipped":
             raise WrongMoment(f"{name} is as it was shipped.", "Nothing is to be reset, and it cannot be removed.")
-        await _off(lambda: self.files.remove(name, installed=held[1] == "installed"))
+        await _off(self.files.remove, name, installed=held[1] == "installed")
         return self.get(name) if name in self._held() else None
 
     async def install(self, source: str) -> list[Skill]:
@@ -164,7 +165,7 @@ class SkillsDesk:
 
         Raises BadInput, CannotBeDone, TooLarge, MissingPart.
         """
-        files: list[tuple[str, str]] = await _off(self.files.fetch, source)
+        files = await _off(self.files.fetch, source)
         ours = {*self.files.shipped(), *self.files.edited()}
         taken: dict[str, str] = {}
         left: list[str] = []
@@ -185,10 +186,10 @@ class SkillsDesk:
             why = " ".join(left[:3]) or "There is no Markdown file."
             raise CannotBeDone(f"No skill was found there. {why}", "A skill is a .md file with front matter.")
         for name, text in taken.items():
-            await _off(lambda name=name, text=text: self.files.write(name, text, installed=True))  # type: ignore[misc]
+            await _off(self.files.write, name, text, installed=True)
         return [skill for skill in self.all() if skill.name in taken]
 
 
-async def _off(work: object, *args: object) -> object:
+async def _off(work: Callable[..., T], *args: Any, **more: Any) -> T:
     """Disk and git, off the loop."""
-    return await asyncio.get_running_loop().run_in_executor(None, work, *args)  # type: ignore[arg-type]
+    return await asyncio.to_thread(work, *args, **more)
