@@ -1,0 +1,215 @@
+"""Sealed hold-outs: labels that no run is given, and the one score that the engine computes from them.
+
+The score of the winner is taken once, from the predictions that its confirm runs have written; a score that could be
+asked for again and again would tell the labels in the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, RagentError
+from ragent_jupyter.domain.wild import Holdout, Loop, Verdict
+from ragent_jupyter.rules.holdout_score import Table, labels_of, mode_of, scored, table
+from ragent_jupyter.rules.stats import short
+from ragent_jupyter.rules.student_t import mean
+
+log = logging.getLogger("ragent.engine")
+MOST_LABELS = 64 * 2**20
+MOST_PREDICTIONS = 256 * 2**20
+_MOST_CELLS = 50_000_000
+
+SEALED_MEANS = (
+    "Sealed: the labels are copied to a file outside the project that only you can read. No run and no policy is told "
+    "where, and what names it is refused. A program of yours that goes looking for it could still read it."
+)
+
+
+class Vault(Protocol):
+    """Where sealed labels lie (adapters/sealed.py)."""
+
+    def keep(self, id: str, content: bytes) -> None: ...
+    def read(self, id: str) -> bytes: ...
+
+
+class HoldoutDesk:
+    """folders: where a run may have written its predictions, by the run's id: folders of its own, not the project."""
+
+    def __init__(self, vault: Vault, folders: Callable[[str], Sequence[Path]]) -> None:
+        self.vault = vault
+        self.folders = folders
+
+    # --- sealing (blocks) ---------------------------------------------------------------------------------------------
+    def seal(self, path: Path, predictions: str, score: str, mode: Literal["min", "max"] | None = None) -> Holdout:
+        """Copy the labels of this file away. The file itself stays: `advice` says what to do with it.
+
+        path: a CSV with a column `label`, one value a line, or a .npy of numbers.  predictions: the file that a run
+        writes, relative to its own folder.  Sealing the same labels again gives the same id.
+        Raises BadInput, NotFound, CannotBeDone.
+        """
+        best = mode_of(score)
+        if mode is not None and mode != best:
+            raise BadInput(f"{score} is better when it is {'higher' if best == 'max' else 'lower'}.", f"Say {best}.")
+        name = predictions.strip()
+        steps = name.split("/")
+        if not name or name.startswith(("/", "~")) or ".." in steps or len(name) > 200 or not name.isprintable():
+            raise BadInput(f"{predictions[:80]!r} is no file of a run.", "Give a relative path, such as preds.csv.")
+        labels = _labels(path)
+        _check_labels(score, labels)
+        content = msgspec.json.encode(labels)
+        digest = hashlib.sha256(content).hexdigest()
+        id = f"hold_{digest[:16]}"
+        self.vault.keep(id, content)
+        return Holdout(id=id, predictions=name, score=score, mode=best, sha256=digest, level="sealed")
+
+    def advice(self, path: Path, project: Path) -> str:
+        """What the person should do with the file that was sealed, "" where nothing is left to do."""
+        try:
+            path.resolve().relative_to(project.resolve())
+        except ValueError:
+            return f"{path} still holds the labels. Keep it where the script does not look."
+        return f"{path} still holds the labels, inside the project. Move it away, or every run can read them."
+
+    # --- scoring ------------------------------------------------------------------------------------------------------
+    def score(self, holdout: Holdout, predictions: Path) -> float:
+        """How good a file of predictions is. Blocks. Raises NotFound, CannotBeDone; no error repeats a label."""
+        content = self.vault.read(holdout.id)
+        if holdout.sha256 and hashlib.sha256(content).hexdigest() != holdout.sha256:
+            raise CannotBeDone("The sealed labels are not what was sealed.", "Seal them again, and say so.")
+        try:
+            labels = msgspec.json.decode(content, type=list[str])
+        except msgspec.DecodeError:
+            raise CannotBeDone("The sealed labels cannot be read.", "Seal them again.") from None
+        return scored(holdout.score, labels, _predictions(predictions))
+
+    def of_run(self, holdout: Holdout, run_id: str) -> float:
+        """The score of one run's own predictions. Blocks. Raises NotFound, CannotBeDone."""
+        tried: list[str] = []
+        for folder in self.folders(run_id):
+            path = folder / holdout.predictions
+            if os.path.lexists(path):
+                if not path.resolve().is_relative_to(folder.resolve()):
+                    raise CannotBeDone(f"{holdout.predictions} of {run_id} leads out of its folder.", "Write a file.")
+                return self.score(holdout, path)
+            tried.append(folder.name)
+        raise NotFound(
+            f"{run_id} wrote no {holdout.predictions}.", "Let the script write it into $RAGENT_RUN_DIR or its cwd."
+        )
+
+    async def scored(self, loop: Loop, verdicts: list[Verdict]) -> list[Verdict]:
+        """The verdicts, the best confirmed one with its hold-out score: the mean over its runs. Never raises."""
+        holdout = loop.setup.holdout
+        won = [v for v in verdicts if v.verdict == "confirmed" and v.mean is not None and v.holdout is None]
+        if holdout is None or not won:
+            return verdicts
+        sign = 1.0 if loop.setup.mode == "min" else -1.0
+        winner = min(won, key=lambda v: sign * (v.mean or 0.0))
+        ours, trouble = await asyncio.to_thread(self._each, holdout, winner.runs)
+        theirs, _ = await asyncio.to_thread(self._each, holdout, winner.baseline_runs)
+        if not ours:
+            why = f"{winner.why} The sealed hold-out was not scored: {trouble}"
+            return [replace(v, why=why) if v is winner else v for v in verdicts]
+        said = f" On the sealed hold-out: {holdout.score} {short(mean(ours))} over {_runs(len(ours))}"
+        said += f", the baseline {short(mean(theirs))}." if theirs else "."
+        told = replace(winner, holdout=mean(ours), why=winner.why + said)
+        return [told if v is winner else v for v in verdicts]
+
+    def _each(self, holdout: Holdout, runs: Sequence[str]) -> tuple[list[float], str]:
+        """(the score of each run that has one, why the first of the others has none)."""
+        found: list[float] = []
+        trouble = ""
+        for run_id in runs:
+            try:
+                found.append(self.of_run(holdout, run_id))
+            except (RagentError, OSError) as error:
+                trouble = trouble or str(error)
+                log.warning("no hold-out score of %s: %s", run_id, error)
+        return found, trouble or "it has no runs."
+
+
+def _runs(n: int) -> str:
+    return f"{n} run{'' if n == 1 else 's'}"
+
+
+def _check_labels(score: str, labels: Sequence[str]) -> None:
+    if score in ("mse", "mae") and scored(score, labels, Table([], [[label] for label in labels])) != 0.0:
+        raise BadInput("The labels are no numbers.", f"{score} compares numbers.")
+
+
+def _labels(path: Path) -> list[str]:
+    content = _read(path, MOST_LABELS, "labels", follow=True)
+    if path.suffix == ".npy":
+        rows = _array(content, "labels")
+        if len(rows[0]) != 1:
+            raise BadInput(f"The labels have {len(rows[0])} columns.", "Give one label a row.")
+        return [row[0] for row in rows]
+    return labels_of(_text(content, "labels"))
+
+
+def _predictions(path: Path) -> Table:
+    content = _read(path, MOST_PREDICTIONS, "predictions", follow=False)
+    try:
+        if path.suffix == ".npy":
+            return Table([], _array(content, "predictions"))
+        return table(_text(content, "predictions"), "predictions")
+    except BadInput as error:
+        raise CannotBeDone(error.problem, error.remedy) from None
+
+
+def _read(path: Path, most: int, what: str, *, follow: bool) -> bytes:
+    """A file's bytes. follow False: what a run wrote must be a file of its own; it might lead to the labels."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    try:
+        handle = os.open(path, flags)
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {path.name} with {what}.", "Look at its path.") from None
+    except (OSError, ValueError) as error:
+        raise CannotBeDone(f"{path.name} cannot be read: {error}.", "Write an ordinary file.") from None
+    about = os.fstat(handle)
+    if not stat.S_ISREG(about.st_mode) or (not follow and about.st_nlink > 1):
+        os.close(handle)
+        raise CannotBeDone(f"{path.name} is no file of its own.", "Write an ordinary file.")
+    with os.fdopen(handle, "rb") as file:
+        if about.st_size > most:
+            raise CannotBeDone(f"{path.name} has {about.st_size:,} bytes; {most:,} are the most.", "Write less.")
+        try:
+            return file.read(most)
+        except OSError as error:
+            raise CannotBeDone(f"{path.name} cannot be read: {error.strerror}.", "Look at its folder.") from None
+
+
+def _text(content: bytes, what: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput(f"The {what} are not text.", "Write a CSV file, one value a line, or a .npy file.") from None
+
+
+def _array(content: bytes, what: str) -> list[list[str]]:
+    """A .npy of one or two dimensions as rows of cells. Nothing is unpickled."""
+    import io
+
+    import numpy as np
+
+    try:
+        found = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise BadInput(f"The {what} are no array: {str(error)[:120]}.", "Save it by numpy.save.") from None
+    if not isinstance(found, np.ndarray) or found.ndim not in (1, 2) or found.dtype.kind not in "iufbU":
+        raise BadInput(f"The {what} are no table of numbers.", "Save one or two dimensions of numbers.")
+    if found.size == 0 or found.size > _MOST_CELLS:
+        raise BadInput(f"The {what} have {found.size:,} cells.", f"Give 1 to {_MOST_CELLS:,}.")
+    flat = found.reshape(len(found), -1)
+    if found.dtype.kind == "b":
+        flat = flat.astype(int)
+    return [[str(cell) for cell in row] for row in flat.tolist()]
