@@ -143,7 +143,7 @@ def check_fresh(view: View, purpose: str, points: Sequence[dict[str, Any]], comm
     A baseline is the default. A confirm sweep has the baseline in it, all arms on the same seeds, none of them used.
     """
     loop, setup = view.loop, view.loop.setup
-    code = commit or newest_commit(loop)
+    code = commit or (base_commit(loop) if purpose == "baseline" else newest_commit(loop))
     default = key({}, setup, base_commit(loop))
     names = [key(point, setup, code) for point in points]
     if purpose == "baseline":

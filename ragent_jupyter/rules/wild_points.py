@@ -25,8 +25,9 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/@+]{0,79}")
 def fitted(setup: Setup, params: Any) -> tuple[dict[str, Any], str]:
     """(the point with its values as the space writes them, "" or why it cannot be run).
 
-    A parameter must be one of the space, the seed or the fidelity, or have a template of its own in `setup.flags`.
-    Numbers that were sent as text are read; 32.0 for a whole number becomes 32.
+    A parameter must be one of the space, the seed or the fidelity. A template in `setup.flags` only says how a flag is
+    written: there is one for each flag of the script, also for paths and for what evaluates. Numbers that were sent as
+    text are read; 32.0 for a whole number becomes 32.
     """
     if not isinstance(params, dict):
         return {}, f"a point is a {type(params).__name__}, not a set of parameters"
@@ -51,8 +52,6 @@ def _fit(setup: Setup, name: Any, value: Any) -> tuple[Any, str]:
         return _in_knob(name, knob, value)
     if setup.fidelity and name == setup.fidelity:
         return _fidelity(name, setup.full, value)
-    if name in setup.flags:
-        return _plain(name, value)
     known = [*setup.space, *filter(None, (setup.fidelity, setup.seed))]
     return None, f"{name[:60]!r} is no parameter that may be set (there are: {', '.join(known[:20]) or 'none'})"
 
@@ -101,19 +100,6 @@ def _in_range(name: str, dim: Range, value: Any) -> tuple[Any, str]:
             return None, f"{name} is {_shown(value)}, not a whole number"
         return int(kept), ""
     return kept if isinstance(found, float) or kept != found else found, ""
-
-
-def _plain(name: str, value: Any) -> tuple[Any, str]:
-    """A value of a flag that has a template but no range: a single one, of sober length."""
-    if isinstance(value, bool) or (isinstance(value, (int, float)) and _number(value) is not None):
-        return value, ""
-    if not isinstance(value, str):
-        return None, f"{name} is {_shown(value)}, not a single finite value"
-    if len(value) > _LONGEST or not value.isprintable():
-        return None, f"{name} is a text of {len(value)} characters, or one that cannot be printed"
-    if value.startswith("-") and _number(value) is None:
-        return None, f"{name} is {_shown(value)}, which the script would take for another flag"
-    return value, ""
 
 
 def _number(value: Any) -> int | float | None:

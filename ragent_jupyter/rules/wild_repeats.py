@@ -34,7 +34,9 @@ def repeats(view: View, action: ProposeSweep | Launch, accepted: Sequence[Any]) 
     """
     loop, setup = view.loop, view.loop.setup
     points = action.points if isinstance(action, ProposeSweep) else [action.params]
-    commit = action.commit or newest_commit(loop)
+    # A baseline without a commit is that of the code the loop started from.
+    measures = isinstance(action, ProposeSweep) and action.purpose == "baseline"
+    commit = action.commit or (base_commit(loop) if measures else newest_commit(loop))
     tried: dict[str, list[TrialView]] = {}
     for trial in view.trials:
         if not trial.void and trial.failure not in _NOT_ITS_FAULT:
