@@ -27,7 +27,7 @@ from .wild_summary import null_result, summary, title, winner
 from .wild_tables import ablation_table, alerts_table, candidates_table, failures_table, method_table, runs_table
 
 _MOST_LEDGER = 60
-_EFFECT_TRIALS = 400  # a permutation test of more takes seconds and says nothing new
+_EFFECT_TRIALS = 100  # a permutation test of many more takes seconds
 
 
 def compose(data: WildData) -> WildReport:
@@ -59,9 +59,13 @@ def compose(data: WildData) -> WildReport:
 
 
 def importance(loop: Loop, trials: Sequence[TrialView]) -> list[Effect]:
-    """Parameters by how much of the variation in rank they explain, from the search runs alone."""
+    """Parameters by how much of the variation in rank they explain, from the search runs alone.
+
+    Of very many runs every second, third … counts: `n` says how many did.
+    """
     looked = [t for t in trials if t.purpose in ("screen", "search") and counts(t)]
-    full = [t for t in looked if full_length(t.params, loop.setup)][-_EFFECT_TRIALS:]
+    full = [t for t in looked if full_length(t.params, loop.setup)]
+    full = full[:: -(-len(full) // _EFFECT_TRIALS) or 1]
     names = [name for t in full for name in t.params if name in loop.setup.space]
     points = [
         ({name: t.params.get(name, loop.setup.space[name].default) for name in dict.fromkeys(names)}, t.value)
