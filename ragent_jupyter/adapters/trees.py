@@ -27,6 +27,7 @@ from .trees_work import Moved, WorkFolder, aliases_of, script_and_python, tree_e
 log = logging.getLogger("ragent.trees")
 
 _MOST_DIFF = 2 << 20
+_FULL = re.compile(r"[0-9a-f]{40,64}\Z")
 
 
 class GitTrees(Trees):
@@ -103,8 +104,10 @@ class GitTrees(Trees):
 
     def _git_of(self, commit: str) -> Git:
         """The repository that holds a commit: where a tree of it came from, the project's own, or a loop's."""
-        record = self.store.record(commit) if re.fullmatch(r"[0-9a-f]{40,64}", commit) else None
-        roots = [str(record["root"])] if record else [toplevel(str(self.project)), *self.bases.roots()]
+        record = self.store.record(commit) if _FULL.match(commit) else None
+        if record:
+            return Git(str(record["root"]))
+        roots = [toplevel(str(self.project)), *self.bases.roots()]
         error: NotFound | None = None
         for root in dict.fromkeys(filter(None, roots)):
             git = Git(root)
@@ -117,12 +120,14 @@ class GitTrees(Trees):
 
     # --- trees --------------------------------------------------------------------------------------------------
     def tree(self, commit: str, inputs: Sequence[str] = ()) -> Path:
+        if not inputs and _FULL.match(commit) and self.store.record(commit):
+            return self.store.folder / commit
         git = self._git_of(commit)
         targets = input_targets(git.folder, str(self.project), inputs)
         return self.store.make(git, git.commit(commit), targets)
 
     def changed(self, commit: str) -> list[str]:
-        return self.store.changed(self._git_of(commit).commit(commit))
+        return self.store.changed(self.tree(commit).name)
 
     def work(self, commit: str, run_dir: Path, cwd: str) -> tuple[Path, dict[str, str]]:
         tree = self.tree(commit)
@@ -154,10 +159,13 @@ class GitTrees(Trees):
         known = self.store.record(tree.name)
         if known is None:
             raise CannotBeDone(f"The tree of {commit[:10]} was removed meanwhile.", "Launch the run again.")
-        edited, base = self._edited(tree.name, Git(str(known["root"])), known["files"])
-        names = names_of(edited, list(known["files"]), base=base)
-        place = Place(str(known["root"]), [str(tree), cwd])
-        return self._provers.prove(tree.name, python, cwd, env, names, place)
+        root, files = str(known["root"]), known["files"]
+
+        def names() -> dict[str, bool]:
+            edited, base = self._edited(tree.name, Git(root), files)
+            return names_of(edited, list(files), base=base)
+
+        return self._provers.prove(tree.name, python, cwd, env, names, Place(root, [str(tree), cwd]))
 
     def _edited(self, commit: str, git: Git, files: Mapping[str, object]) -> tuple[list[str], bool]:
         """(Python files that differ from the loop's base, False); of a base itself all of them, True."""

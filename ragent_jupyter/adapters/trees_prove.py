@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..domain.errors import CannotBeDone
@@ -17,6 +17,7 @@ from .trees_git import within
 _SECONDS = 60.0  # an interpreter on a cold network file system, with heavy start-up hooks
 _MOST = 3_000  # modules that are asked for
 _MARK = "RAGENT-PROOF "
+Names = Callable[[], Mapping[str, bool]]
 
 
 class Provers:
@@ -26,17 +27,15 @@ class Provers:
         self._known: dict[str, tuple[Proof, dict[str, int]]] = {}
         self._inside: dict[str, tuple[list[str], dict[str, int]]] = {}
 
-    def prove(
-        self, question: str, python: str, cwd: str, env: Mapping[str, str], wanted: Mapping[str, bool], place: Place
-    ) -> Proof:
-        """question: what is proven, for the memory.  wanted: module -> whether any other place is wrong for it, not
-        only the user's own files."""
-        if not wanted:
-            return Proof(ok=True)
+    def prove(self, question: str, python: str, cwd: str, env: Mapping[str, str], names: Names, place: Place) -> Proof:
+        """question: what is proven, for the memory.  names: called if it is new; module -> whether any other place is
+        wrong for it, not only the user's own files."""
         first = env.get("RAGENT_SCRIPT", cwd)
         key = json.dumps([question, python, "" if first == cwd else first, _settings(env)])
         if (known := self._known.get(key)) and _as_before(known[1]):
             return known[0]
+        if not (wanted := names()):
+            return Proof(ok=True)
         try:
             answer = ask(python, cwd, env, list(wanted), place.root)
         except CannotBeDone as error:

@@ -88,23 +88,23 @@ class WorkFolder:
         os.rename(temp, self.place)
 
     def _fill(self, tree: Path, temp: Path, files: dict[str, Any]) -> None:
-        number, size = 0, 0
-        for place, folders, names in os.walk(tree):
-            here = temp / os.path.relpath(place, tree)
-            here.mkdir(exist_ok=True)
+        number, size, root = 0, 0, str(tree)
+        for place, folders, names in os.walk(root):
+            here = str(temp) + place[len(root) :]
+            os.makedirs(here, exist_ok=True)
             for name in [*names, *(f for f in folders if os.path.islink(os.path.join(place, f)))]:
                 source = os.path.join(place, name)
                 about = os.lstat(source)
-                path = os.path.relpath(source, tree)
+                path, target = source[len(root) + 1 :], os.path.join(here, name)
                 if path not in files:  # an input: the link itself, which leads to the user's file
-                    os.symlink(os.readlink(source), here / name) if stat.S_ISLNK(about.st_mode) else None
+                    os.symlink(os.readlink(source), target) if stat.S_ISLNK(about.st_mode) else None
                 elif stat.S_ISLNK(about.st_mode):
-                    os.symlink(os.readlink(source), here / name)
+                    os.symlink(os.readlink(source), target)
                 elif name.endswith(_LINKED) or about.st_size > _COPIED or number >= _COPIES[0] or size >= _COPIES[1]:
-                    os.symlink(source, here / name)
+                    os.symlink(source, target)
                 else:
-                    shutil.copyfile(source, here / name)
-                    (here / name).chmod(0o755 if about.st_mode & 0o100 else 0o644)
+                    shutil.copyfile(source, target)
+                    os.chmod(target, 0o755 if about.st_mode & 0o100 else 0o644)
                     number, size = number + 1, size + about.st_size
 
     def inputs_changed(self) -> list[str]:

@@ -132,7 +132,8 @@ def test_a_link_out_of_the_repository_leads_to_the_same_place(repo: Repo, hands:
 
 def test_an_added_module_is_a_change_and_bytes_that_are_the_same_are_none(repo: Repo, hands: GitTrees) -> None:
     tree = hands.tree(head(repo))
-    (tree / "lib").chmod(0o755)
+    for folder in (tree, tree / "lib"):
+        folder.chmod(0o755)
     (tree / "lib" / "util.py").chmod(0o644)
     (tree / "lib" / "util.py").write_text("y = 1\n")
     assert hands.changed(head(repo)) == []
