@@ -167,6 +167,8 @@ class StatusReply(Struct, frozen=True, kw_only=True):
     alerts: int  # pending warnings and criticals
     best: dict[str, Any] | None = None  # {"run", "name", "metric", "value", "mode", "confirmed": false}
     draining: bool = False
+    loops: int = 0  # wild loops that have not ended
+    loops_waiting: int = 0  # of them, those that ask a person
     problem: str | None = None  # "the disk is full: …"
 
 

@@ -48,6 +48,22 @@ class CreateLoop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     request_id: str | None = None
 
 
+class SealHoldout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST wild/holdout: seal these labels away. path: in the project or absolute; predictions, score: see Holdout."""
+
+    path: str
+    predictions: str
+    score: str
+    mode: Literal["min", "max"] | None = None
+
+
+class SealReply(Struct, frozen=True, kw_only=True):
+    """advice: what the person should do with the file itself, and what "sealed" means."""
+
+    holdout: Holdout
+    advice: str
+
+
 class SetupReply(Struct, frozen=True, kw_only=True):
     """What would be run and searched, before anything is. asks: what must be answered first."""
 

@@ -28,6 +28,7 @@ from ragent_jupyter.adapters.gpus import find_gpus
 from ragent_jupyter.adapters.interpreters import LocalInterpreters
 from ragent_jupyter.adapters.notebooks import NotebookReports
 from ragent_jupyter.adapters.store import open_store
+from ragent_jupyter.adapters.trees import GitTrees
 from ragent_jupyter.domain.alert import AlertStatus
 from ragent_jupyter.domain.errors import BadInput, Held, RagentError
 from ragent_jupyter.domain.events import TOPICS
@@ -58,6 +59,10 @@ from .model_handlers import ROUTES as MODEL_ROUTES
 from .notebook_handlers import ROUTES as NOTEBOOK_ROUTES
 from .notebook_handlers import make_notebooks
 from .openapi import OpenApi
+from .reproduce_handlers import ROUTES as REPRODUCE_ROUTES
+from .skill_handlers import ROUTES as SKILL_ROUTES
+from .wild_handlers import ROUTES as WILD_ROUTES
+from .wilds import Wild
 
 log = logging.getLogger("ragent.engine")
 
@@ -148,7 +153,10 @@ class Engine:
         self.runs = RunsDesk(self.shell, self.project, self.executors, self.interpreters)
         self.sweeps = SweepsDesk(self.shell, self.runs, self.project)
         self.alerts = AlertsDesk(self.shell, self.runs)
-        self.effects = Effects(self.shell, runs_dir(self.project), os.fspath(self.project), self.executors, machine)
+        self.trees = GitTrees(self.project)
+        self.effects = Effects(
+            self.shell, runs_dir(self.project), os.fspath(self.project), self.executors, machine, trees=self.trees
+        )
         self.host = Host(self.shell, self.runs, self.alerts, self.executors, machine, self.effects.perform)
         self.scheduler = Scheduler(self.shell, self.runs, self.sweeps, self.gpus)
         self.status = StatusDesk(self.shell, self.runs, self.scheduler, self.executors, self.project)
@@ -156,6 +164,7 @@ class Engine:
         self.notebooks = make_notebooks(self.project, self.shell)
         self.mind = Mind(self)
         self.memory = self.mind.memory
+        self.wild = Wild(self)
         self.gateway = make_gateway(
             self.project,
             store,
@@ -195,6 +204,7 @@ class Engine:
         for run_id in sorted(answered):
             await self.alerts.follow_up(run_id)
         self.mind.begin()
+        await self.wild.begin()
         server.add_socket(listening)
         self._tasks = [
             loop.create_task(self.host.run()),
@@ -217,6 +227,7 @@ class Engine:
             for task in self._tasks:
                 task.cancel()
             await self.effects.drain()
+            await self.wild.end()
             await self.mind.end()
             await self.notebooks.close()
             await self.gateway.close()
@@ -241,6 +252,7 @@ class Engine:
             or self.scheduler.queue()
             or self.host._wanted()
             or self.mind.busy
+            or self.wild.busy
             or self.notebooks.busy
             or self.gateway.busy
             or any(s.status.value == "running" for s in self.shell.sweeps.values())
@@ -308,6 +320,7 @@ class Engine:
             (r"status", h.Status),
             (r"doctor", h.Doctor),
             (r"prefs", h.PrefsHandler),
+            *REPRODUCE_ROUTES,
             (r"reports", h.Reports),
             (r"reports/data", h.ReportDataOf),
             (r"reports/([^/]+)", h.OneReport),
@@ -320,6 +333,8 @@ class Engine:
             *MODEL_ROUTES,
             *NOTEBOOK_ROUTES,
             *GATEWAY_ROUTES,
+            *WILD_ROUTES,
+            *SKILL_ROUTES,
         ]
 
     def application(self) -> Application:

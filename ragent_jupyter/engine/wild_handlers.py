@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from urllib.parse import unquote
 
 import msgspec
@@ -15,6 +17,8 @@ from ragent_jupyter.domain.wire_wild import (
     MergeLoop,
     PatchLoop,
     ReorderEvents,
+    SealHoldout,
+    SealReply,
     Steer,
     StopLoop,
 )
@@ -51,6 +55,15 @@ class Loops(_Wild):
         if body.may_edit:
             self.person("Permission to change code")
         self.reply(201, await self.wild.create(body, self.by))
+
+
+class LoopHoldout(_Wild):
+    async def post(self) -> None:
+        self.person("A hold-out")
+        body, holdouts = self.body(SealHoldout), self.engine.wild.holdouts
+        path = self.engine.project / os.path.expanduser(body.path)
+        sealed = await asyncio.to_thread(holdouts.seal, path, body.predictions, body.score, body.mode)
+        self.reply(201, SealReply(holdout=sealed, advice=holdouts.advice(path, self.engine.project)))
 
 
 class OneLoop(_Wild):
@@ -129,6 +142,7 @@ class LoopDiff(_Wild):
 
 ROUTES: list[tuple[str, type[EngineHandler]]] = [
     (r"wild", Loops),
+    (r"wild/holdout", LoopHoldout),
     (r"wild/([^/]+)", OneLoop),
     (r"wild/([^/]+)/(pause|resume|stop|steer|answer|report)", LoopVerb),
     (r"wild/([^/]+)/limits", LoopLimits),

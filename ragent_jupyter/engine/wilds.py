@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragent_jupyter.adapters.optimiser import OptunaOptimiser
+from ragent_jupyter.adapters.sealed import SealedLabels
 from ragent_jupyter.adapters.wild_notebook import WildNotebooks
 from ragent_jupyter.domain.ports_wild import Policy
 from ragent_jupyter.domain.wild import Loop, LoopEvent, PolicyKind
 from ragent_jupyter.domain.wire_wild import Steer
+from ragent_jupyter.services.holdout import HoldoutDesk
 from ragent_jupyter.services.logs import tail
 from ragent_jupyter.services.policies.builtin import BuiltinPolicy
 from ragent_jupyter.services.policies.hybrid import HybridPolicy
 from ragent_jupyter.services.policies.llm import LLMPolicy
 from ragent_jupyter.services.reproduce import Reproductions
 from ragent_jupyter.services.wild import WildDesk
+from ragent_jupyter.services.wild_command import USAGE, WildCommand
+from ragent_jupyter.services.wild_eval import WildEval
 from ragent_jupyter.services.wild_reports import WildReports
 from ragent_jupyter.services.wild_setup import SetupDesk
 from ragent_jupyter.services.wild_view import WildViews
@@ -30,8 +35,12 @@ class Wild:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.desk: WildDesk
         mind, shell = engine.mind, engine.shell
         self.trees = engine.trees
+        self.eval = WildEval(shell, engine.runs, engine.project)
+        engine.effects.before_launch = self.eval.before
+        self.holdouts = HoldoutDesk(SealedLabels(), self._outputs)
         self.views = WildViews(
             shell,
             engine.runs,
@@ -39,6 +48,7 @@ class Wild:
             recent=lambda loop_id: [],
             memory=lambda: [rule.text for rule in mind.memory.active()],
             slots=self._slots,
+            checked=self.eval.checked,
         )
         self.reports = WildReports(
             shell,
@@ -64,6 +74,8 @@ class Wild:
             self.reports,
             engine.project,
             check_model=self._check_model,
+            look_again=self.eval.after,
+            scores=self.holdouts,
         )
         self.desk = WildDesk(
             shell,
@@ -81,6 +93,7 @@ class Wild:
         self.desk.interrupted = self._interrupted
         self.llm.tell_waiting(self.desk.waiting)
         engine.sweeps.held = self.desk.held
+        mind.commands.add("wild", USAGE, "work towards a goal unattended", WildCommand(self.desk))
         mind.chat.steer = lambda loop_id, text: self.desk.steer(loop_id, Steer(text=text))
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -100,6 +113,11 @@ class Wild:
     def _slots(self, loop: Loop) -> int:
         at_once = self.engine.scheduler.parallel if not loop.setup.gpus else loop.setup.parallel
         return max(1, min(loop.setup.parallel, at_once))
+
+    def _outputs(self, run_id: str) -> list[Path]:
+        """Where a run writes what is its own."""
+        folder = self.engine.runs.folder(run_id)
+        return [folder, folder / "work"]
 
     def _policy(self, loop: Loop, event: LoopEvent) -> Policy:
         # The default configuration is measured by rule, whoever decides afterwards: it is what all is compared with.

@@ -233,8 +233,14 @@ def _decide(loop: Loop, world: World, waiting: LoopEvent) -> Move:
 def _explore(loop: Loop, world: World) -> Move:
     if not _settled(world):
         return Rest("Runs of it are still under way.")
+    if loop.promised and world.to_confirm:
+        return ConfirmFirst(loop.promised)
     if loop.promised:
-        return ConfirmFirst(loop.promised) if world.to_confirm else EndLoop("complete", loop.promised)
+        confirmed = any(verdict.verdict == "confirmed" for verdict in loop.verdicts)
+        if world.hit is None or world.hit[0] in OF_MODELS or confirmed:
+            return EndLoop("complete", loop.promised)
+        # What ran out before anything was confirmed is no success, whatever was promised.
+        return EndLoop("budget", f"{world.hit[1]} {loop.promised}", budget=world.hit[0])
     if world.goal:
         return ConfirmFirst(world.goal) if world.to_confirm else EndLoop("complete", world.goal)
     if world.hit is not None and (world.hit[0] not in OF_MODELS or loop.policy == "llm"):

@@ -65,6 +65,8 @@ class Effects:
         self.executors = executors
         self.machine = machine
         self.trees = trees
+        # Called in a thread right before a run is given to its executor: (run, its folder, where it will execute).
+        self.before_launch: Callable[[Run, Path, str], None] = lambda run, run_dir, cwd: None
         self.pool = ThreadPoolExecutor(4, thread_name_prefix="effects")
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -189,6 +191,7 @@ class Effects:
                 )
                 if run.kind != "interactive":
                     self.machine.note_files(placed, run_dir, env)
+                self.before_launch(run, run_dir, placed.cwd)
                 write_spec(run_dir, spec, env)
             kill_point("effects.spec_written")
             return executor.submit(

@@ -59,6 +59,8 @@ class StatusDesk:
             alerts=alerts,
             best=self._best(),
             draining=self.draining,
+            loops=sum(not loop.over for loop in self.shell.loops.values()),
+            loops_waiting=sum(loop.question is not None for loop in self.shell.loops.values()),
             problem=str(self.shell.problem) if self.shell.problem else self._disk(),
         )
 
@@ -81,7 +83,7 @@ class StatusDesk:
         return self._disk_said
 
     def _best(self) -> dict[str, Any] | None:
-        """The best finished run of the newest sweep, else of the newest run's primary metric. Never confirmed here."""
+        """The best finished run of the newest sweep, else of the newest run's primary metric."""
         sweeps = sorted((s for s in self.shell.sweeps.values() if not s.archived), key=lambda s: s.created_at)
         if sweeps:
             sweep = sweeps[-1]
@@ -109,7 +111,11 @@ class StatusDesk:
             "metric": primary,
             "value": sign * value,
             "mode": mode,
-            "confirmed": False,
+            "confirmed": any(
+                verdict.verdict == "confirmed" and run_id in verdict.runs
+                for loop in self.shell.loops.values()
+                for verdict in loop.verdicts
+            ),
         }
 
     def doctor(self) -> list[Check]:

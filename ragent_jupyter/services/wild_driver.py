@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from ragent_jupyter.domain.errors import NotFound, RagentError, WrongMoment
 from ragent_jupyter.domain.model import ModelFailed
 from ragent_jupyter.domain.ports_wild import Policy, Thought, Trees
+from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.wild import (
     Action,
     ChangeSetup,
@@ -32,6 +33,7 @@ from ragent_jupyter.domain.wild import (
     ProposeSweep,
     ResolveAlert,
     Seen,
+    Stage,
     StopRun,
     Verdict,
     View,
@@ -69,6 +71,10 @@ class Hands(Protocol):
     async def stop_run(self, run_id: str, by: str) -> str: ...
     async def answer_alert(self, alert_id: str, choice: str, by: str) -> str: ...
     async def stop_sweeps(self, loop: Loop, *, now: bool) -> None: ...
+    @property
+    def look_again(self) -> Callable[[Run], Awaitable[None]]:
+        """Whether what judges a run was changed under it."""
+
     async def judged(self, loop: Loop, view: View) -> list[Verdict]: ...
     async def report(self, loop: Loop) -> str: ...
     def disk(self, loop: Loop) -> Awaitable[int]: ...
@@ -140,8 +146,10 @@ class Driver(Book):
     async def _step(self) -> float:
         """One step; how long to rest before the next one, seconds (0: none)."""
         self.count()
-        loop = self.loop
         await self._measure()
+        for run in self.views.runs_of(self.loop):
+            if self.views.read_out(run) and not self.views.checked(run):
+                await self.hands.look_again(run)
         spent = self.spent(self.loop)
         loop = replace(self.loop, spent=spent)
         world = self.views.world(loop, spent)
@@ -183,9 +191,9 @@ class Driver(Book):
                 await self._end(loop, move, now)
         return 0.0
 
-    async def _measure(self) -> None:
+    async def _measure(self, *, now: bool = False) -> None:
         mono = self.shell.clock.mono()
-        if mono - self._disk_at > _DISK_S:
+        if now or mono - self._disk_at > _DISK_S:
             self._disk_at = mono
             self.disk = await self.hands.disk(self.loop)
 
@@ -375,6 +383,10 @@ class Driver(Book):
 
     # --- stages -------------------------------------------------------------------------------------------------------
     async def _analyze(self, loop: Loop, now: float) -> None:
+        await self._measure(now=True)
+        loop = self.loop
+        if loop.over or loop.stage is not Stage.RUNNING:
+            return  # a person was faster
         view = self.views.view(loop)
         measured = baseline(view)
         best = next(iter(candidates(view, 1)), None)

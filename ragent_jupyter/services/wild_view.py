@@ -51,6 +51,7 @@ class WildViews:
         recent: Callable[[str], Sequence[Entry]],
         memory: Callable[[], list[str]],
         slots: Callable[[Loop], int],
+        checked: Callable[[Run], bool] = lambda run: True,
     ) -> None:
         self.shell = shell
         self.runs = runs
@@ -58,6 +59,7 @@ class WildViews:
         self.recent = recent
         self.memory = memory
         self.slots = slots
+        self.checked = checked
         self._curves: dict[tuple[str, str], list[tuple[float, float]]] = {}  # of ended runs; they do not change
 
     # --- runs ---------------------------------------------------------------------------------------------------------
@@ -70,7 +72,10 @@ class WildViews:
         return [run for run in self.shell.runs.values() if run.sweep_id in ids]
 
     def settled(self, run: Run) -> bool:
-        """Ended, and read to its end."""
+        """Ended, read to its end, and what judges it looked at again."""
+        return self.read_out(run) and self.checked(run)
+
+    def read_out(self, run: Run) -> bool:
         if not run.status.terminal:
             return False
         return run.settled or self.shell.clock.now() - (run.ended_at or 0.0) > _SETTLE_S

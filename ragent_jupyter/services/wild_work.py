@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec.structs import replace
 
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, WrongMoment
+from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.sweep import SearchSpace
 from ragent_jupyter.domain.wild import Action, Candidate, Confirm, Launch, Loop, ProposeSweep, Verdict, View
 from ragent_jupyter.domain.wire import CreateSweep
@@ -44,6 +45,7 @@ class WildWork:
         project: Path,
         *,
         check_model: Callable[[str], None],
+        look_again: Callable[[Run], Awaitable[None]],
         scores: Scores | None = None,
     ) -> None:
         self.shell = shell
@@ -53,6 +55,7 @@ class WildWork:
         self.reports = reports
         self.project = project
         self.check_model = check_model
+        self.look_again = look_again
         self.scores = scores
 
     def folder(self, loop_id: str) -> Path:

@@ -25,6 +25,7 @@ from ragent_jupyter.domain.wild import (
     Stage,
     StopRun,
     Task,
+    Verdict,
 )
 from ragent_jupyter.rules import wild_loop as w
 from ragent_jupyter.rules.wild_limits import changed_limits, hit, left, parse_until
@@ -180,6 +181,14 @@ def test_nothing_is_claimed_that_was_not_put_to_the_test() -> None:
     )
     assert isinstance(w.next_move(state, world(to_confirm=True)), w.ConfirmFirst)
     assert w.next_move(state, world()) == w.EndLoop("complete", "lr 0.3 is best")
+
+
+def test_what_ran_out_before_anything_was_confirmed_is_no_success() -> None:
+    out = world(hit=("runs", "No run is left."))
+    move = w.next_move(loop(promised="nothing better was found"), out)
+    assert isinstance(move, w.EndLoop) and (move.end, move.budget) == ("budget", "runs")
+    won = Verdict(params={"lr": 1}, verdict="confirmed", why="")
+    assert w.next_move(loop(promised="lr 1", verdicts=[won]), out) == w.EndLoop("complete", "lr 1")
 
 
 def test_the_goal_is_confirmed_before_it_counts() -> None:

@@ -1,0 +1,89 @@
+"""The files that judge a loop's runs, looked at before each run and after it: a change voids its numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+
+from ragent_jupyter.domain.run import Run
+from ragent_jupyter.domain.wild import Loop
+from ragent_jupyter.rules import run_life
+from ragent_jupyter.rules.wild_evidence import drifted, voided
+
+from .eval_files import EvalFiles
+from .runs import RunsDesk
+from .shell import Shell
+
+log = logging.getLogger("ragent.engine")
+
+_BEFORE, _AFTER = "eval-before.json", "eval-after.json"
+_FIRST = "eval-first.json"
+
+
+class WildEval:
+    """What was seen lies in each run's folder, so that a crash between the two looks loses nothing."""
+
+    def __init__(self, shell: Shell, runs: RunsDesk, project: Path) -> None:
+        self.shell = shell
+        self.runs = runs
+        self.project = project
+        self.files = EvalFiles()
+
+    def _loop(self, run: Run) -> Loop | None:
+        sweep = self.shell.sweeps.get(run.sweep_id or "")
+        loop = self.shell.loops.get(sweep.loop_id) if sweep is not None and sweep.loop_id else None
+        return loop if loop is not None and loop.setup.eval_files else None
+
+    def before(self, run: Run, run_dir: Path, cwd: str) -> None:
+        """Called in a thread right before a launch. cwd: where the run will execute. Raises OSError."""
+        loop = self._loop(run)
+        if loop is None or (run_dir / _BEFORE).exists():
+            return
+        seen = self.files.snapshot_now(loop.setup, cwd)
+        _write(run_dir / _BEFORE, {"root": cwd, "files": seen})
+        first = self.project / ".ragent" / "loops" / loop.id / _FIRST
+        if not first.exists():
+            first.parent.mkdir(parents=True, exist_ok=True)
+            _write(first, {"root": cwd, "files": seen})
+
+    def checked(self, run: Run) -> bool:
+        """Whether the second look was taken, or none is owed."""
+        return self._loop(run) is None or (self.runs.folder(run.id) / _AFTER).exists()
+
+    async def after(self, run: Run) -> None:
+        """The second look, once the run has ended; void says what changed."""
+        loop = self._loop(run)
+        if loop is None or self.checked(run):
+            return
+        void = await asyncio.to_thread(self._compare, loop, self.runs.folder(run.id))
+        if void and void != run.void:
+            log.warning("run %s is void: %s", run.id, void)
+            await self.runs.feed(run.id, run_life.Edit({"void": void}))
+        await asyncio.to_thread(_write, self.runs.folder(run.id) / _AFTER, {"void": void})
+
+    def _compare(self, loop: Loop, folder: Path) -> str:
+        before = _read(folder / _BEFORE)
+        if before is None:
+            return ""  # it was never launched
+        first = _read(self.project / ".ragent" / "loops" / loop.id / _FIRST) or before
+        now = self.files.snapshot_now(loop.setup, str(before["root"]))
+        return voided(before["files"], now) or drifted(first["files"], before["files"])
+
+
+def _write(path: Path, made: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(made))
+    os.replace(fresh, path)
+
+
+def _read(path: Path) -> dict[str, dict[str, str]] | None:
+    try:
+        found: dict[str, dict[str, str]] = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found
