@@ -13,6 +13,7 @@ from .wild import Autonomy, Entry, Estimate, Holdout, Knob, Limits, Loop, Policy
 class CreateLoop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST wild. command: "" lets the engine ask.  setup fields that are None are found out by reading the script.
 
+    holdout: its `id` is the file of the labels, which the engine seals away.
     draft: answer with the loop as it would be (a `SetupReply`) and start nothing.
     """
 
@@ -46,22 +47,6 @@ class CreateLoop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: int = 0
     draft: bool = False
     request_id: str | None = None
-
-
-class SealHoldout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST wild/holdout: seal these labels away. path: in the project or absolute; predictions, score: see Holdout."""
-
-    path: str
-    predictions: str
-    score: str
-    mode: Literal["min", "max"] | None = None
-
-
-class SealReply(Struct, frozen=True, kw_only=True):
-    """advice: what the person should do with the file itself, and what "sealed" means."""
-
-    holdout: Holdout
-    advice: str
 
 
 class SetupReply(Struct, frozen=True, kw_only=True):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from urllib.parse import unquote
 
 import msgspec
 
 from ragent_jupyter.domain.errors import NotAllowed
+from ragent_jupyter.domain.wild import Holdout
 from ragent_jupyter.domain.wire_wild import (
     AnswerLoop,
     ChangeLimits,
@@ -17,8 +17,6 @@ from ragent_jupyter.domain.wire_wild import (
     MergeLoop,
     PatchLoop,
     ReorderEvents,
-    SealHoldout,
-    SealReply,
     Steer,
     StopLoop,
 )
@@ -54,16 +52,17 @@ class Loops(_Wild):
             return
         if body.may_edit:
             self.person("Permission to change code")
-        self.reply(201, await self.wild.create(body, self.by))
+        advice = ""
+        if body.holdout is not None:
+            self.person("A hold-out")
+            body, advice = await self._sealed(body, body.holdout)
+        self.reply(201, await self.wild.create(body, self.by, advice))
 
-
-class LoopHoldout(_Wild):
-    async def post(self) -> None:
-        self.person("A hold-out")
-        body, holdouts = self.body(SealHoldout), self.engine.wild.holdouts
-        path = self.engine.project / os.path.expanduser(body.path)
-        sealed = await asyncio.to_thread(holdouts.seal, path, body.predictions, body.score, body.mode)
-        self.reply(201, SealReply(holdout=sealed, advice=holdouts.advice(path, self.engine.project)))
+    async def _sealed(self, body: CreateLoop, wanted: Holdout) -> tuple[CreateLoop, str]:
+        """(the wish with its labels sealed away, what the person should do with the file)."""
+        holdouts, path = self.engine.wild.holdouts, self.engine.project / wanted.id
+        sealed = await asyncio.to_thread(holdouts.seal, path, wanted.predictions, wanted.score, wanted.mode)
+        return msgspec.structs.replace(body, holdout=sealed), holdouts.advice(path, self.engine.project)
 
 
 class OneLoop(_Wild):
@@ -142,7 +141,6 @@ class LoopDiff(_Wild):
 
 ROUTES: list[tuple[str, type[EngineHandler]]] = [
     (r"wild", Loops),
-    (r"wild/holdout", LoopHoldout),
     (r"wild/([^/]+)", OneLoop),
     (r"wild/([^/]+)/(pause|resume|stop|steer|answer|report)", LoopVerb),
     (r"wild/([^/]+)/limits", LoopLimits),

@@ -215,8 +215,9 @@ class WildDesk:
         reply = await self.setups.propose(body)
         return replace(reply, policy=body.policy or self.default_policy(), limits=limits)
 
-    async def create(self, body: CreateLoop, by: str = "") -> Loop:
-        """A loop, begun. Raises BadInput, CannotBeDone where its setup leaves a question open."""
+    async def create(self, body: CreateLoop, by: str = "", advice: str = "") -> Loop:
+        """A loop, begun. advice: what the person should know, for the ledger's first line. Raises BadInput,
+        CannotBeDone where its setup leaves a question open."""
         again = self._of_request(body.request_id)
         if again is not None:
             return again
@@ -262,7 +263,7 @@ class WildDesk:
         said = {"do": "wish", "wish": "start", "goal": loop.goal, "limits": msgspec.to_builtins(loop.limits)}
         line = Entry(
             id=entry_id(loop_id, 1), loop_id=loop_id, n=1, at=now, by="human", who=by, stage=loop.stage.value,
-            iteration=0, action=said, result=f"Started: {loop.goal}",
+            iteration=0, action=said, result=f"Started: {loop.goal} {advice}".strip(),
         )  # fmt: skip
         loop = replace(loop, entries=1)
         await self.shell.commit([Change("wild_created", loop), Change("wild_entry", line)])
