@@ -26,7 +26,7 @@ from ragent_jupyter.domain.errors import BadInput, TooLarge
 from .compaction import tokens_of_text
 
 MAX_TEXT = 40_000  # characters of a whole file
-MAX_TOKENS = 4_000  # of the body: the rest of a prompt is what a decision is made from
+MAX_TOKENS = 3_000  # of the body: the rest of a prompt is what a decision is made from
 _MAX_HEAD = 8_000
 _MAX_VARIABLES = 60
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")

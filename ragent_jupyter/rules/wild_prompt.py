@@ -19,7 +19,7 @@ from .compaction import tokens_of_text
 from .prompt import one_line, quote
 
 ROOM = 12_000  # tokens of a whole prompt, by estimate
-_LEAST = 5_500  # what the sections may always take; their shortest forms fit into it
+_LEAST = 1_000  # of the sections; in a small context their shortest forms stand, whatever is left
 SYSTEM, TAGS, AGAIN = "wild-system", "wild-tags", "wild-again"
 SKILL_OF: dict[EventKind, str] = {
     "explore": "wild-explore", "analysis": "wild-analyze", "completion": "wild-event", "failure": "wild-event",

@@ -86,8 +86,8 @@ def provided(tmp_path: Path, *, tools: bool = True, **kit: Any) -> Iterator[tupl
         yield provider, Mind(model_of(provider, tools), tmp_path, **kit)
 
 
-def model_of(provider: FakeProvider, tools: bool = True) -> AnthropicModel:
-    info = ModelInfo(id="claude-test", provider="compatible", max_output=4096, tools=tools)
+def model_of(provider: FakeProvider, tools: bool = True, context: int = 200_000) -> AnthropicModel:
+    info = ModelInfo(id="claude-test", provider="compatible", max_output=4096, tools=tools, context=context)
     return AnthropicModel(info, Endpoint(name="the fake", base_url=provider.url, key="sk-test-0001"))
 
 

@@ -16,11 +16,11 @@ import msgspec
 
 from ragent_jupyter.domain.chat import Session, TextPart, ToolPart, Turn
 from ragent_jupyter.domain.errors import CannotBeDone, RagentError, WrongMoment
-from ragent_jupyter.domain.model import FailureKind, ModelFailed, SystemText, Usage
+from ragent_jupyter.domain.model import FailureKind, ModelFailed, ModelInfo, SystemText, Usage
 from ragent_jupyter.domain.ports_wild import Hands, Outcome, Policy, Thought
 from ragent_jupyter.domain.wild import Action, Analyse, Loop, LoopEvent, ProposeSweep, Seen, View
 from ragent_jupyter.rules import skill_text, wild_prompt
-from ragent_jupyter.rules.compaction import tokens_of_text
+from ragent_jupyter.rules.compaction import overhead, tokens_of_text
 from ragent_jupyter.rules.prompt import one_line, quote
 from ragent_jupyter.rules.turn import Limits, add
 from ragent_jupyter.rules.wild_tags import parse
@@ -38,6 +38,7 @@ STEPS = 30  # model calls of one decision
 _REASONING = 4_000
 _ANSWER = 6_000  # of an answer that is quoted back
 _EVIDENCE = 12
+_RESULTS = 1_000  # tokens that are kept free for what the tools find
 _KINDS = frozenset(get_args(FailureKind))
 
 
@@ -185,11 +186,18 @@ class LLMPolicy(Policy):
             names = [name for name in wild_prompt.tools_for(view, event) if only is None or name in only]
             must = event.kind in wild_prompt.MUST_ACT if must is None else must
             tail = await self._tail(view, event)
-            one = _One(self, session, deciding, names, must, patience_s, tail, note)
+            room = self._room(model.info, names)
+            one = _One(self, session, deciding, names, must, patience_s, room, tail, note)
             thought = await (one.with_tools() if model.info.tools else one.with_tags())
             return msgspec.structs.replace(thought, reasoning=f"{lost}\n{thought.reasoning}".strip())
         finally:
             self._deciding.pop(session.id, None)
+
+    def _room(self, info: ModelInfo, names: list[str]) -> int:
+        """Tokens that the prompt may take: less than usual where the model's context is small."""
+        tools = self.kit.tools.offers([*self.reads, *names]) if info.tools else []
+        left = int(info.context * 0.9) - min(info.max_output, 16_384) - overhead([], tools) - _RESULTS
+        return min(wild_prompt.ROOM, left)
 
     async def _tail(self, view: View, event: LoopEvent) -> str:
         alert = next((a for a in view.alerts if a.id == event.ref), None)
@@ -213,6 +221,7 @@ class _One:
     names: list[str]
     must: bool
     patience_s: float | None
+    room: int
     tail: str
     note: str
     prose: str = ""  # of a model without tools: what it said beside its signals
@@ -227,7 +236,7 @@ class _One:
         texts = [one.skill.body for one in used]
         lengths = wild_prompt.sections(view, event, self.tail)
         both = "\n".join(texts[:2])
-        chosen = wild_prompt.fitted(lengths, skill_text.holes(both), sum(map(tokens_of_text, texts)))
+        chosen = wild_prompt.fitted(lengths, skill_text.holes(both), sum(map(tokens_of_text, texts)), self.room)
         system = [SystemText(skill_text.render(texts[0], chosen), cache=True)]
         if tags:
             system.append(SystemText(skill_text.render(texts[2], {"command": one_line(view.loop.setup.command, 600)})))

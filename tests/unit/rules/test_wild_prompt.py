@@ -112,7 +112,7 @@ def test_the_person_s_words_stand_outside_of_the_quotation_and_others_words_insi
 
 @given(
     trials=st.integers(0, 1000), long=st.integers(0, 2000), wide=st.booleans(), kind=st.sampled_from(sorted(SKILL_OF)),
-    taken=st.integers(0, 6000),
+    taken=st.integers(0, 6500),
 )  # fmt: skip
 @settings(max_examples=25, deadline=None)
 def test_it_fits_whatever_there_is(trials: int, long: int, wide: bool, kind: str, taken: int) -> None:

@@ -15,9 +15,9 @@ from ragent_jupyter.domain.model import Text, ToolUse
 from ragent_jupyter.domain.wild import Analyse, Launch, Promise, ProposeSweep, Stage, StopRun
 from ragent_jupyter.services.policies.llm import baseline_points
 from tests.support.fake_frames import Call
-from tests.support.fake_provider import Reply, Seen
+from tests.support.fake_provider import FakeProvider, Reply, Seen
 from tests.support.mind import ToldModel, run
-from tests.support.wild_mind import Mind, names, provided
+from tests.support.wild_mind import Mind, model_of, names, provided
 from tests.support.wild_views import Held, alert, entry, event, setup, trial, view
 
 SWEEP = {"name": "rates", "points": [{"lr": 0.02}], "reason": "run_0002 was best"}
@@ -311,6 +311,21 @@ def test_a_project_s_own_words_are_used_and_named_and_broken_ones_are_not(tmp_pa
             assert "PELICAN" not in two and "wild-explore is not valid" in two and "(shipped)" in two
 
         run(body)
+
+
+@pytest.mark.parametrize("tools", [True, False])
+def test_a_model_with_a_small_context_is_told_less(tmp_path: Path, tools: bool) -> None:
+    with FakeProvider() as provider:
+        mind = Mind(model_of(provider, tools, context=12_288), tmp_path)
+        provider.call("promise", {"word": "CONTINUE"}) if tools else provider.say("<promise>CONTINUE</promise>")
+
+        async def body() -> None:
+            seen = view([trial(n, n / 7) for n in range(900)], entries=[entry(n) for n in range(50)])
+            await mind.policy.decide(seen, event(), Held())
+
+        run(body)
+        (asked,) = provider.calls
+        assert len(text_of(asked)) / 3.5 < 12_288 - 4096 and "more measured trials, left out here" in text_of(asked)
 
 
 def test_secrets_reach_no_prompt(tmp_path: Path) -> None:
