@@ -346,7 +346,7 @@ def _alert(alert: Alert, chars: int) -> str:
 
 
 def _event(view: View, event: LoopEvent, tail: str, most: int) -> str:
-    head = f"{event.id}, {event.kind}" + (f", about {one_line(event.ref, 60)}" if event.ref else "")
+    head = event.kind.capitalize() + (f", about {one_line(event.ref, 60)}" if event.ref else "")
     if event.tries:
         head += f". {event.tries} earlier decision{'s' if event.tries > 1 else ''} about it came to nothing"
     if event.kind in ("human", "answer"):

@@ -106,10 +106,10 @@ class _Shared:
     swept: a sweep was accepted, or a person is asked about it.  asked: it wants a person.
     """
 
-    def __init__(self, hands: Hands, view: View, batch: ProposeSweep | None) -> None:
+    def __init__(self, hands: Hands, view: View, batch: Action | None) -> None:
         self.hands = hands
         self.view = view
-        self.batch = batch
+        self.batch = batch if isinstance(batch, ProposeSweep) else None
         self.edited = self.swept = self.asked = False
         self.code = _Pinned(hands, view).best
 
@@ -188,10 +188,8 @@ class HybridPolicy(Policy):
                 return await self._person(view, event, hands)
             case "failure" if new_failure(view, event):
                 return await self._failure(view, event, hands)
-            case "explore":
-                return await self._explore(view, event, hands)
-            case "analysis":
-                return await self._analysis(view, event, hands)
+            case "explore" | "analysis":
+                return await self._next(view, event, hands)
         return await self._rules(view, event, hands)
 
     async def _rules(self, view: View, event: LoopEvent, hands: Hands) -> Thought:
@@ -210,37 +208,31 @@ class HybridPolicy(Policy):
         noted = await self._rules(view, event, hands)
         return await self._asked(view, event, _Shared(hands, view, None), noted, only=("stop_run", *_WORDS), must=False)
 
-    async def _explore(self, view: View, event: LoopEvent, hands: Hands) -> Thought:
+    async def _next(self, view: View, event: LoopEvent, hands: Hands) -> Thought:
+        """What comes next: the rules' plan, with the model's points in the optimiser's batch, its words and edits."""
+        rules = _Pinned(hands, view)
         draft = _Draft()
         planned = await self.builtin.decide(view, event, draft)
         batch = draft.batch
-        rules = _Pinned(hands, view)
-        if batch is None:
+        points = batch.action.points if batch is not None and isinstance(batch.action, ProposeSweep) else []
+        most = room(view.trials, len(points))
+        ideas = bool(points) and (most > 0 or bool(view.loop.setup.may_edit))
+        words = event.kind == "analysis" and (view.loop.baseline is not None or _all_failed(view, event))
+        if not ideas and not words:
             return await _replay(draft, rules, planned)
-        assert isinstance(batch.action, ProposeSweep)
-        shared = _Shared(hands, view, batch.action)
-        if not room(view.trials, len(batch.action.points)) and not view.loop.setup.may_edit:
-            return await _replay(draft, rules, planned)
+        shared = _Shared(hands, view, batch.action if batch is not None else None)
         note = (
-            f"The optimiser proposes the next {len(batch.action.points)} points by itself; you may replace at most "
-            f"{room(view.trials, len(batch.action.points))} of them with propose_sweep, or say promise CONTINUE"
+            f"The optimiser proposes the next {len(points)} points by itself; you may replace at most {most} of them "
+            "with propose_sweep, or say promise CONTINUE"
         )
-        thought = await self._asked(view, event, shared, None, only=_IDEAS, must=False, note=note)
+        only, told = (_IDEAS, note) if ideas else (_WORDS, "Rules say how the loop goes on; you may write and edit")
+        thought = await self._asked(view, event, shared, None, only=only, must=False, note=told)
         if shared.asked:
             return thought  # nothing is begun before the person has answered
-        if shared.swept:
+        if shared.swept and batch is not None:
             draft.said.remove(batch)
         # What the rules had to say besides goes on; their batch too, unless the model's took its place.
-        rest = await _replay(draft, rules, planned)
-        return _joined(thought, rest)
-
-    async def _analysis(self, view: View, event: LoopEvent, hands: Hands) -> Thought:
-        """The model's prose and edits first, then the rules, which say how it goes on."""
-        if view.loop.baseline is None and not _all_failed(view, event):
-            return await self._rules(view, event, hands)
-        shared = _Shared(hands, view, None)
-        thought = await self._asked(view, event, shared, None, only=_WORDS, must=False)
-        return thought if shared.asked else _joined(thought, await self._rules(view, event, hands))
+        return _joined(thought, await _replay(draft, rules, planned))
 
     async def _asked(
         self,

@@ -70,7 +70,8 @@ class Deciding:
         if isinstance(action, ProposeSweep) and action.purpose == "baseline" and not action.points:
             action = msgspec.structs.replace(action, points=baseline_points(self.view), replicate=True)
         evidence = self._evidence(reasoning)
-        outcome = await self.hands.act(action, reasoning=reasoning or self._words(), evidence=evidence, who=self.who)
+        why = reasoning or self._words() or str(getattr(action, "text", ""))[:_REASONING]
+        outcome = await self.hands.act(action, reasoning=why, evidence=evidence, who=self.who)
         if outcome.accepted or outcome.asked:
             self.kept.append(action)
         return outcome

@@ -188,8 +188,12 @@ def test_alerts_and_ends_that_are_no_news_are_the_rules_own(kind: str) -> None:
 
 def test_after_a_sweep_the_model_writes_and_the_rules_go_on() -> None:
     note = Analyse(text="The rate matters most.")
-    held, _ = decide(Model(note), Rules(BATCH), view(stage=Stage.ANALYZING), event("analysis"))
-    assert names(held.actions) == ["analyse", "propose_sweep"]
+    model = Model(note, sweep(0.5))
+    held, _ = decide(model, Rules(BATCH), view(stage=Stage.ANALYZING), event("analysis"))
+    assert names(held.actions) == ["analyse", "propose_sweep"] and held.said[1]["action"].by[:2] == ["model", "rule"]
+    writer = Model(note)
+    held, _ = decide(writer, Rules(Confirm()), view(stage=Stage.ANALYZING), event("analysis"))
+    assert names(held.actions) == ["analyse", "confirm"] and "propose_sweep" not in writer.asked[0]["only"]
     quiet = Model(note)
     decide(quiet, Rules(), view(stage=Stage.ANALYZING, baseline=None), event("analysis"))
     assert quiet.asked == [], "of the baseline the rules know enough"
