@@ -51,13 +51,15 @@ class DecisionHands:
             if self._closed:
                 return Outcome(accepted=False, text="This decision is over.")
             outcome, result = "done", ""
-            verdict = check(self.view, self.event, action, self.accepted)
+            # What waits for a yes has taken its share as well.
+            before = [*self.accepted, *(held for held, _ in self.asked)]
+            verdict = check(self.view, self.event, action, before)
             if isinstance(verdict, Refused):
                 outcome, result = "refused", f"{verdict.problem} {verdict.remedy}".strip()
                 self.refusal = verdict.problem
             elif isinstance(verdict, NeedsPerson):
                 outcome, result = "asked", f"A person is asked: {verdict.text}"
-                self.asked.append((action, verdict))
+                self.asked.append((verdict.passed.action, verdict))  # as it was cut, not as it was asked for
             else:
                 action, result = verdict.action, verdict.note
                 try:

@@ -82,6 +82,9 @@ def test_a_value_that_stands_alone() -> None:
     assert doubt(0.94, [], others(near)) == ""
     # A search that closes in on something good has its neighbours near, however far the default is.
     assert doubt(0.30, [], others([0.98, 0.9, 0.7, 0.5, 0.41, 0.35, 0.33, 0.32, 0.31])) == ""
+    # Nor does it where the others lie far apart, or where one of them has gone ahead already.
+    assert doubt(0.3, [], others([0.9, 1.0, 1.2, 1.4, 1.5, 1.6, 1.8, 2.0, 1.3])) == ""
+    assert doubt(0.1, [], others([*near[:8], 0.4])) == ""
 
 
 def test_real_gains_over_a_bad_default_are_believed() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -212,6 +212,7 @@ def test_labels_that_were_changed_score_nothing(desk: HoldoutDesk, tmp_path: Pat
         desk.score(held, predict(tmp_path, "run_1", "1"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.lists(st.integers(0, 4), min_size=1, max_size=30))
 def test_accuracy_is_the_share_of_equal_labels(truth: list[int], said: list[int]) -> None:
     n = min(len(truth), len(said))
@@ -220,6 +221,7 @@ def test_accuracy_is_the_share_of_equal_labels(truth: list[int], said: list[int]
     assert scored("accuracy", [str(t) for t in truth[:n]], table(text, "p")) == share
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.sampled_from(["accuracy", "log_loss", "mse", "mae"]))
 def test_any_text_is_scored_or_refused(text: str, score: str) -> None:
     try:
