@@ -18,11 +18,12 @@ from ragent_jupyter.domain.chat import Session, TextPart, ToolPart, Turn
 from ragent_jupyter.domain.errors import CannotBeDone, RagentError, WrongMoment
 from ragent_jupyter.domain.model import FailureKind, ModelFailed, ModelInfo, SystemText, Usage
 from ragent_jupyter.domain.ports_wild import Hands, Outcome, Policy, Thought
-from ragent_jupyter.domain.wild import Action, Analyse, Loop, LoopEvent, ProposeSweep, Seen, View
+from ragent_jupyter.domain.wild import Action, Analyse, Launch, Loop, LoopEvent, ProposeSweep, Seen, View
 from ragent_jupyter.rules import skill_text, wild_prompt
 from ragent_jupyter.rules.compaction import overhead, tokens_of_text
 from ragent_jupyter.rules.prompt import one_line, quote
 from ragent_jupyter.rules.turn import Limits, add
+from ragent_jupyter.rules.wild_seeds import seeded
 from ragent_jupyter.rules.wild_tags import parse
 
 from ..agent import TurnRunner
@@ -67,8 +68,8 @@ class Deciding:
         return self.runner.turn.model if self.runner is not None else ""
 
     async def act(self, action: Action, reasoning: str) -> Outcome:
-        if isinstance(action, ProposeSweep) and action.purpose == "baseline" and not action.points:
-            action = msgspec.structs.replace(action, points=baseline_points(self.view), replicate=True)
+        if isinstance(action, (ProposeSweep, Launch)):
+            action = seeded(self.view, action)
         evidence = self._evidence(reasoning)
         why = reasoning or self._words() or str(getattr(action, "text", ""))[:_REASONING]
         outcome = await self.hands.act(action, reasoning=why, evidence=evidence, who=self.who)
@@ -95,17 +96,6 @@ class Deciding:
             if alert.id in words or alert.id == self.event.ref:
                 seen.append(Seen(kind="alert", ref=alert.id, text=one_line(alert.title, 200)))
         return seen[: _EVIDENCE + 4]
-
-
-def baseline_points(view: View) -> list[dict[str, Any]]:
-    """The default, once for each of 3 to 5 seeds that the loop has not used; without a seed flag three repeats."""
-    setup = view.loop.setup
-    n = max(3, min(setup.seeds, 5))
-    if not setup.seed:
-        return [{} for _ in range(3)]
-    used = {trial.seed for trial in view.trials}
-    fresh = (setup.seed_base + i for i in range(len(used) + n))
-    return [{setup.seed: seed} for seed in [seed for seed in fresh if seed not in used][:n]]
 
 
 class LLMPolicy(Policy):

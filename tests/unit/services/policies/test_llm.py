@@ -13,7 +13,6 @@ from ragent_jupyter.domain.chat import ToolPart
 from ragent_jupyter.domain.errors import WrongMoment
 from ragent_jupyter.domain.model import Text, ToolUse
 from ragent_jupyter.domain.wild import Analyse, Launch, Promise, ProposeSweep, Stage, StopRun
-from ragent_jupyter.services.policies.llm import baseline_points
 from tests.support.fake_frames import Call
 from tests.support.fake_provider import FakeProvider, Reply, Seen
 from tests.support.mind import ToldModel, run
@@ -36,7 +35,9 @@ def test_a_decision_is_one_turn_of_the_loop_s_chat(tmp_path: Path) -> None:
             hands = Held()
             seen = view([trial(1, 0.9), trial(2, 0.5)], rules=["bf16: Use bf16."])
             thought = await mind.policy.decide(seen, event(), hands)
-            assert hands.actions == [ProposeSweep(name="rates", points=[{"lr": 0.02}], reason="run_0002 was best")]
+            assert hands.actions == [
+                ProposeSweep(name="rates", points=[{"lr": 0.02, "seed": 1000}], reason="run_0002 was best")
+            ]
             assert (thought.who, thought.usage.calls) == ("compatible:claude-test", 2)
             assert "So on." in thought.reasoning
             (said,) = hands.said
@@ -196,7 +197,10 @@ def test_a_model_without_tools_acts_by_signals_and_its_prose_is_the_analysis(tmp
             assert names(hands.actions) == ["analyse", "propose_sweep", "promise"]
             analysis, sweep, _ = hands.actions
             assert isinstance(analysis, Analyse) and analysis.text.startswith("run_0002 reached 0.5.")
-            assert isinstance(sweep, ProposeSweep) and sweep.points == [{"lr": 0.02}, {"lr": 0.03}]
+            assert isinstance(sweep, ProposeSweep) and sweep.points == [
+                {"lr": 0.02, "seed": 1000},
+                {"lr": 0.03, "seed": 1000},
+            ]
             assert thought.usage.calls == 1
 
         run(body)
@@ -239,22 +243,6 @@ def test_an_alert_is_answered_by_a_signal(tmp_path: Path) -> None:
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
-def test_a_baseline_without_points_is_the_default_over_fresh_seeds(tmp_path: Path) -> None:
-    mind = Mind(ToldModel([ToolUse("t", "propose_sweep", {"name": "base", "purpose": "baseline"})]), tmp_path)
-
-    async def body() -> None:
-        hands = Held()
-        await mind.policy.decide(view(), event(), hands)
-        (sweep,) = hands.actions
-        assert isinstance(sweep, ProposeSweep)
-        assert sweep.points == [{"seed": 1000 + n} for n in range(5)] and sweep.replicate
-
-    run(body)
-    used = view([trial(1, 0.5, seed=1001)], setup=setup(seeds=3))
-    assert baseline_points(used) == [{"seed": 1000}, {"seed": 1002}, {"seed": 1003}]
-    assert baseline_points(view(setup=setup(seed=None))) == [{}, {}, {}]
-
-
 def test_every_tool_says_its_action(tmp_path: Path) -> None:
     change = {"path": "a.py", "old": "1", "new": "2"}
     calls = [
