@@ -73,7 +73,7 @@ def on_bench(do: Callable[[Bench], Awaitable[None]]) -> None:
         asyncio.run(go(here.folder))
 
 
-def test_w17_a_run_executes_its_commit_whatever_the_user_edits_meanwhile() -> None:
+def test_W17_a_run_executes_its_commit_whatever_the_user_edits_meanwhile() -> None:
     async def do(bench: Bench) -> None:
         base = bench.trees.base(str(bench.folder), LOOP)
         edit = FileEdit(path="model.py", old="1", new="2")
