@@ -177,6 +177,8 @@ class Sim:
     def world(self) -> wild_loop.World:
         view = self.view()
         met = wild_limits.reached(self.loop.limits, view.trials, self.loop.setup.metric)
+        hit = wild_limits.hit(self.loop.limits, self.loop.spent)
+        ends = bool(self.loop.promised or met or hit) and not self.pending and not self.live
         return wild_loop.World(
             now=self.now,
             runs=[
@@ -186,9 +188,9 @@ class Sim:
             ],
             alerts=[wild_loop.AlertSeen(a.id, a.run_id, a.severity.value, a.title) for a in view.alerts],
             sweep_over=not self.pending and not self.live,
-            hit=wild_limits.hit(self.loop.limits, self.loop.spent),
+            hit=hit,
             goal="" if met is None else "The goal is met.",
-            to_confirm=confirm.needs_confirm(view),
+            to_confirm=ends and confirm.needs_confirm(view),
         )
 
     # --- the loop ---

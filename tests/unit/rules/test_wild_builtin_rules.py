@@ -252,7 +252,9 @@ def test_where_seeds_differ_as_much_as_configurations_nothing_is_stopped() -> No
 
 
 def test_too_little_to_compare_with_stops_nothing() -> None:
-    assert halving(view([*SEEDS, *DONE[:1], live(9.0, 0.5)])) == []
+    assert halving(view([*DONE, live(9.0, 0.5)])) == []
+    beside = [msgspec.structs.replace(live(1.9, 0.6), run=f"run_09{i}") for i in range(4)]
+    assert halving(view([*SEEDS, *DONE[:1], *beside, live(9.0, 0.5)])) == []
     assert halving(view([*SEEDS[:1], *DONE, live(9.0, 0.5)])) == []
     longer = trial(21, value=1.9, curve=[(4 * s, v) for s, v in curve(1.9)])
     assert halving(view([*SEEDS, *DONE, longer, live(9.0, 0.5)])) == []  # steps that do not mean the same share
