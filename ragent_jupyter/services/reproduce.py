@@ -298,10 +298,11 @@ def read_notebook(path: Path) -> Any:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe of that name must not hold us
     except (OSError, ValueError) as error:
         raise NotFound(f"There is no report {words.quoted(str(path), 200)}.", "Name its path.") from error
+    about = os.fstat(fd)
+    if path.suffix != ".ipynb" or not stat.S_ISREG(about.st_mode):
+        os.close(fd)
+        raise BadInput(f"{words.quoted(str(path), 200)} is not a notebook.", "Name a report, an .ipynb file.")
     with os.fdopen(fd, "rb") as file:
-        about = os.fstat(file.fileno())
-        if path.suffix != ".ipynb" or not stat.S_ISREG(about.st_mode):
-            raise BadInput(f"{words.quoted(str(path), 200)} is not a notebook.", "Name a report, an .ipynb file.")
         if about.st_size > _LARGEST:
             raise TooLarge(f"{path.name} is larger than {_LARGEST >> 20} MiB.", "Clear its other cells' outputs.")
         try:

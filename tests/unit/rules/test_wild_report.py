@@ -141,6 +141,13 @@ def test_the_ablation_names_the_change_that_carries_the_gain(data: WildData) -> 
     assert column(table, "paired") == [5, 5]
 
 
+def test_the_winner_itself_is_no_ablation_of_it() -> None:
+    loop, night = night_with_gain()
+    night.run("swp_explain", "explain", {"lr": 0.3, "wd": 0.01}, 1005)
+    night.run("swp_explain", "explain", {"lr": 0.3, "wd": 0.01, "momentum": 0.9}, 1005)
+    assert len(compose(data_of(loop, night)).tables["ablation"].rows) == 2
+
+
 def test_the_figures_show_candidate_and_baseline_apart(data: WildData) -> None:
     figures = compose(data).figures
     assert [c.group for c in figures["curves"].curves] == ["baseline"] * 5 + ["confirmed: lr 0.3, wd 0.01"] * 5
@@ -188,8 +195,9 @@ def test_it_works_for_a_loop_that(name: str, loop: Loop, night: Night) -> None:
 
 # --- ledger and code --------------------------------------------------------------------------------------------------
 def test_what_mattered_is_kept_of_a_long_ledger() -> None:
-    kept = mattered(LEDGER)
-    assert [e.n for e in kept] == [1, 2, 4, 5]
+    refused = entry(6, action={"do": "change_setup", "fields": {}}, outcome="refused")
+    kept = mattered([*LEDGER, refused, entry(7, action={"do": "change_setup", "fields": {}})])
+    assert [e.n for e in kept] == [1, 2, 4, 5, 6]
     many = [entry(n, action={"do": "launch", "params": {}}) for n in range(1, 101)]
     assert [e.n for e in mattered(many, 4)] == [1, 2, 99, 100]
 

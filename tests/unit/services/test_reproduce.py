@@ -217,6 +217,8 @@ def test_what_is_asked_for_wrongly(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert isinstance(said, BadInput) and "password" not in str(said)
         os.mkfifo(tmp_path / "pipe.ipynb")
         assert isinstance(await refused(d, "pipe.ipynb"), BadInput)
+        (tmp_path / "folder.ipynb").mkdir()
+        assert isinstance(await refused(d, "folder.ipynb"), BadInput)
         (tmp_path / "torn.ipynb").write_text('{"cells": [')
         assert isinstance(await refused(d, "torn.ipynb"), BadInput)
         (tmp_path / "deep.ipynb").write_text("[" * 100_000)
