@@ -12,6 +12,8 @@ from ragent_jupyter.domain.alert import Alert
 from ragent_jupyter.domain.report import ReportData
 from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.sweep import Sweep
+from ragent_jupyter.domain.wild_report import Reproduction
+from ragent_jupyter.domain.wire_wild import Reproduce
 
 from . import gateway_routes, notebook_handlers
 from .base import EngineHandler
@@ -49,7 +51,9 @@ ROWS: list[Row] = [
     ("put", "prefs", "Merge preferences; null removes one.", dict[str, Any], 200, wire.Prefs),
     ("get", "reports", "Reports, newest first.", None, 200, dict[str, Any]),
     ("post", "reports", "Write a report of a sweep or of runs.", wire.CreateReport, 201, wire.ReportReply),
-    ("get", "reports/data", "What a report of ?sweep= or ?runs= is computed from.", None, 200, ReportData),
+    ("get", "reports/data", "What a report of ?sweep=, ?runs= or ?loop= is computed from.", None, 200, ReportData),
+    ("post", "reports/reproduce", "Run a report's claim again.", Reproduce, 202, Reproduction),
+    ("get", "reproductions/{reproduction}", "A claim beside what came out again.", None, 200, Reproduction),
     ("get", "reports/{report}", "One report.", None, 200, wire.ReportReply),
     ("get", "events", "Long poll (wait=), or an endless NDJSON stream by Accept.", None, 200, dict[str, Any]),
     ("get", "events/ws", "The same as a WebSocket.", None, 101, None),
