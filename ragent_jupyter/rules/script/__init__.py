@@ -14,7 +14,7 @@ from .current import settings
 from .folding import UNKNOWN
 from .found import Found, Module, Reading, plain
 from .functions import read_click, read_fire, read_typer
-from .parsers import module_of, read_absl, read_argparse
+from .parsers import makes_options_for, module_of, read_absl, read_argparse
 from .ranges import searched
 from .roles import judge
 from .vocabulary import words
@@ -39,7 +39,7 @@ def read_script(source: str, path: str, others: Mapping[str, str], command: str)
     if where.problem and command.strip():
         reading.note(where.problem)
     path = posixpath.normpath(path) if path else path
-    main = _module(path, source, reading)
+    main = _module(path, source, reading, main=True)
     if main is None:
         return Script(path=path, notes=reading.notes)
     modules = [main]
@@ -55,12 +55,12 @@ def read_script(source: str, path: str, others: Mapping[str, str], command: str)
     return Script(path=path, flags=_flags(found, where, main), notes=reading.notes)
 
 
-def _module(path: str, source: str, reading: Reading) -> Module | None:
+def _module(path: str, source: str, reading: Reading, *, main: bool = False) -> Module | None:
     if len(source) > _LONGEST:
         reading.note(f"{path} is longer than {_LONGEST // 1000} kB: it was not read.")
         return None
     try:
-        return module_of(path, source.lstrip("\ufeff"))
+        return module_of(path, source.lstrip("\ufeff"), main=main)
     except SyntaxError as error:
         reading.note(f"{path}:{error.lineno or 1}: this is no Python that can be read: {error.msg}.")
     except (ValueError, RecursionError, MemoryError) as error:
@@ -73,10 +73,12 @@ def _read(modules: Sequence[Module], others: Mapping[str, str], where: Where, re
     classes = Classes(modules)
     files = Files(others, reading)
     for module in modules:
-        read_argparse(module, classes, reading)
-        read_absl(module, reading)
-    for module in modules:
-        read_click(module, reading)
+        # A module has options of its own for when it is executed itself: they count where the script asks for them, or
+        # has none.
+        if module is main or not reading.found or makes_options_for(module, main):
+            read_argparse(module, classes, reading)
+            read_absl(module, reading)
+            read_click(module, reading)
     read_typer(main, classes, reading)
     read_fire(main, classes, reading)
     read_classes(classes, reading)

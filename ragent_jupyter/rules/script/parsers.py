@@ -47,6 +47,8 @@ class _Argparse:
         self.defaults: dict[str, Any] = {}
         self.unread: dict[int, str] = {}
         self.read_lines: set[int] = set()
+        self.within: list[str] = []  # helpers that are being gone through
+        self.given: set[str] = set()  # names of options that a call of a helper made
         self.groups: dict[str, str] = {}  # a variable → the subcommand whose parser it is
         self.adders: set[str] = set()  # `arg = parser.add_argument`
         self.left = _MOST
@@ -131,23 +133,25 @@ class _Argparse:
         last = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
         if isinstance(func, ast.Attribute) and last in _ADD:
             if last != "add" or (call.args and str(fold(call.args[0], names)).startswith("-")):
-                self.add(call, names, self.groups.get(dotted(func.value), ""))
+                self.add(call, names, self.groups.get(dotted(func.value), ""), depth)
         elif last in self.adders:
-            self.add(call, names, "")
+            self.add(call, names, "", depth)
         elif last == "set_defaults":
             for word in call.keywords:
                 if word.arg is not None:
                     self.defaults[word.arg] = fold(word.value, names)
                 elif isinstance(more := fold(word.value, names), dict):
                     self.defaults |= more
-        elif last in self.helpers and depth < _DEEP and isinstance(func, ast.Name | ast.Attribute):
+        elif last in self.helpers and last not in self.within and depth < _DEEP:
             function = self.functions[last]
+            self.within.append(last)
             given = _given(function, call, names)
             self.block(
                 function.body, {**self.module.names, **_defaults(function, self.module.names), **given}, depth + 1
             )
+            self.within.pop()
 
-    def add(self, call: ast.Call, names: Names, group: str) -> None:
+    def add(self, call: ast.Call, names: Names, group: str, depth: int) -> None:
         line = call.lineno
         words = [fold(arg, names) for arg in call.args if not isinstance(arg, ast.Starred)]
         if not words or not all(isinstance(word, str) for word in words) or len(words) < len(call.args):
@@ -172,8 +176,12 @@ class _Argparse:
         if not found.positional:
             found.section = self.comments.above(line)
         old = self.found.get(found.name)
-        if old is None or (old.default is UNKNOWN and found.default is not UNKNOWN):
+        # What a call gave to a helper says more than the helper's own defaults.
+        given = depth > 0 and found.name not in self.given
+        if old is None or given or (old.default is UNKNOWN and found.default is not UNKNOWN):
             self.found[found.name] = found
+        if depth:
+            self.given.add(found.name)
 
     def option(self, words: list[str], options: dict[str, ast.expr], names: Names, action: Any) -> Found | None:
         dashed = [word for word in words if word.startswith("-")]
@@ -362,7 +370,26 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
-def module_of(path: str, source: str) -> Module:
-    """Raises SyntaxError, ValueError, RecursionError, MemoryError where the source is no Python."""
+def module_of(path: str, source: str, *, main: bool) -> Module:
+    """Raises SyntaxError, ValueError, RecursionError, MemoryError where the source is no Python.
+
+    main: it is executed, so that what stands under `if __name__ == "__main__"` counts.
+    """
     tree = ast.parse(source, filename=path)
-    return Module(path=path, source=source, tree=tree, names=constants(tree))
+    names = constants(tree)
+    names["__name__"] = "__main__" if main else "module"
+    return Module(path=path, source=source, tree=tree, names=names)
+
+
+def makes_options_for(module: Module, main: Module) -> bool:
+    """Whether the script calls functions of another module that define options."""
+    called = {dotted(call.func).split(".")[-1] for call in _calls(main.tree)}
+    for node in ast.walk(module.tree):
+        named = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in called
+        if named and any(_adds(part) or _is_absl(part) for part in ast.walk(node)):
+            return True
+    return False
+
+
+def _is_absl(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _ABSL.search(dotted(node.func)) is not None

@@ -64,7 +64,8 @@ _SAID_METHOD = re.compile(
     r"(?i)\b(learning.rate|lr|weight decay|dropout|regulari[sz]\w+|momentum|optimi[sz]er|hidden|layers?|dimension\w*"
     r"|size|weight(s|ing)? (of|for)|loss|coefficient|augment\w+|temperature|kernel|channels?|embedding\w*|attention"
     r"|heads?|rate|probability|ratio|threshold|penalty|scale"
-    r"|number of (units|features|filters|blocks|neighbou?rs|samples per)|discount|entropy|exploration|noise|warm ?up|schedule\w*|activation|normali[sz]ation|initiali[sz]\w+)\b"
+    r"|number of (units|features|filters|blocks|neighbou?rs|samples per)|discount|entropy|exploration"
+    r"|noise|warm ?up|schedule\w*|activation|normali[sz]ation|initiali[sz]\w+)\b"
 )
 _SAID_SPENT = re.compile(
     r"(?i)\b((number|amount|count|#) of (training |total )?(epochs|steps|iterations|updates|episodes|timesteps|rounds"

@@ -231,8 +231,8 @@ BOOKKEEPING = (
     word_set(
         "force clean clear delete exist ok config experiment run job input output out in token auth tokenizer data "
         "dataset corpus split fold subset column field header delimiter sep annotation env game task scenario level "
-        "map domain class label model mode phase stage command cmd do preprocess preprocessing prepare setup install trust "
-        "dummy unused plugin module package source lang language locale encoding stdin notebook cv arch backbone "
+        "map domain class label model mode phase stage command cmd do preprocess preprocessing prepare setup install "
+        "trust dummy unused plugin module package source lang language locale encoding stdin notebook cv arch backbone "
         "network net vocab line answer ignore mismatched category way shot client iid spt qry prompt list item entry "
         "group_name team user action obs observation hook hookpoint evolve"
     )

@@ -1,0 +1,120 @@
+"""A script run with some of its constants set anew."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ragent_jupyter.runfiles import with_constants
+
+SCRIPT = '''# -*- coding: latin-1 -*-
+"""Doc: \xe9"""
+from __future__ import annotations
+import json, os, pickle, sys
+import helper
+
+LR = 0.1
+STEPS: int = 10
+NAME = "a"
+TABLE = {"depth": 2, "opt": {"wd": 0.0}}
+OTHER = dict(width=3)
+class Config:
+    dropout: float = 0.5
+    class Inner:
+        x = 1
+if os.environ.get("NOPE"):
+    LATE = 1
+else:
+    LATE = 2
+class Point: ...
+pickle.loads(pickle.dumps(Point()))
+print(json.dumps(dict(lr=LR, steps=STEPS, name=NAME, table=TABLE, other=OTHER, dropout=Config.dropout, x=Config.Inner.x,
+    late=LATE, doc=__doc__, file=__file__, main=__name__, argv=sys.argv, helper=helper.X, first=sys.path[0],
+    kinds=[type(LR).__name__, type(STEPS).__name__])))
+if "--fail" in sys.argv:
+    raise RuntimeError("here")
+'''
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    folder = tmp_path / "my code"
+    folder.mkdir()
+    (folder / "helper.py").write_text("X = 7\n")
+    path = folder / "train.py"
+    path.write_text(SCRIPT, encoding="latin-1")
+    return path
+
+
+def run(script: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, with_constants.__file__, str(script), *args]
+    return subprocess.run(command, capture_output=True, text=True, cwd=script.parent.parent, timeout=60)
+
+
+def said(script: Path, *args: str) -> dict[str, object]:
+    ran = run(script, *args)
+    assert ran.returncode == 0, ran.stderr
+    found: dict[str, object] = json.loads(ran.stdout)
+    return found
+
+
+def test_constants_are_set_and_all_else_is_as_it_would_be(script: Path) -> None:
+    got = said(script, "--x", "1", "--ragent-set", "LR=0.5", "--ragent-set=STEPS=20.0", "y", "--ragent-set", "NAME=b c",
+               "--ragent-set", "TABLE.depth=9", "--ragent-set", "TABLE.opt.wd=0.1", "--ragent-set", "OTHER.width=4",
+               "--ragent-set", "Config.dropout=0.1", "--ragent-set", "Config.Inner.x=5", "--ragent-set", "LATE=8")  # fmt: skip
+    assert got["lr"] == 0.5 and got["steps"] == 20 and got["kinds"] == ["float", "int"]
+    assert got["name"] == "b c" and got["table"] == {"depth": 9, "opt": {"wd": 0.1}} and got["other"] == {"width": 4}
+    assert (got["dropout"], got["x"], got["late"]) == (0.1, 5, 8)
+    assert got["argv"] == [str(script), "--x", "1", "y"] and got["main"] == "__main__" and got["file"] == str(script)
+    assert got["helper"] == 7 and got["first"] == str(script.parent) and got["doc"] == "Doc: \xe9"
+
+
+def test_nothing_to_set_changes_nothing_and_the_last_counts(script: Path) -> None:
+    assert said(script)["lr"] == 0.1
+    assert said(script, "--ragent-set", "LR=1", "--ragent-set", "LR=2")["lr"] == 2
+
+
+def test_the_traceback_names_the_script_s_own_line(script: Path) -> None:
+    ran = run(script, "--fail", "--ragent-set", "LR=0.5")
+    line = SCRIPT.splitlines().index('    raise RuntimeError("here")') + 1
+    assert ran.returncode == 1
+    assert f'"{script}", line {line}' in ran.stderr and 'raise RuntimeError("here")' in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["--ragent-set", "NOPE=1"], "assigns no NOPE"),
+        (["--ragent-set", "Config.nope=1"], "assigns no Config.nope"),
+        (["--ragent-set", "LR"], "NAME=VALUE"),
+        (["--ragent-set", "a b=1"], "NAME=VALUE"),
+        (["--ragent-set"], "last word"),
+    ],
+)
+def test_what_cannot_be_set_ends_with_two(script: Path, args: list[str], text: str) -> None:
+    ran = run(script, *args)
+    assert ran.returncode == 2 and text in ran.stderr and ran.stdout == ""
+
+
+def test_a_script_that_is_not_there_ends_with_two(tmp_path: Path) -> None:
+    ran = run(tmp_path / "x" / "nope.py", "--ragent-set", "LR=1")
+    assert ran.returncode == 2 and "cannot be read" in ran.stderr
+
+
+def test_values() -> None:
+    literal = with_constants.literal
+    assert [literal(t) for t in ("1e-3", "true", "None", "[1, 2]", "abc", "'x'", "__import__('os')")] == [
+        0.001, True, None, [1, 2], "abc", "x", "__import__('os')",
+    ]  # fmt: skip
+
+
+def test_it_needs_nothing_but_an_old_python() -> None:
+    import ast
+
+    tree = ast.parse(Path(with_constants.__file__).read_text(), feature_version=(3, 8))
+    names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    assert names == {"ast", "os", "sys", "tokenize"}
