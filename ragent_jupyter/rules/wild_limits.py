@@ -188,3 +188,27 @@ def reached(limits: Limits, trials: Sequence[TrialView], metric: str) -> TrialVi
         return None
     low = condition.op in ("<", "<=")
     return min(good, key=lambda t: (t.value or 0.0) if low else -(t.value or 0.0))
+
+
+def tight(limits: Limits, spent: Spent, seconds: float, at_once: int, runs: int) -> tuple[str, str] | None:
+    """The limit that leaves no room for so many more runs, (its name, a sentence); None: they all fit.
+
+    seconds: what one run takes; 0 where it is not known.  at_once: runs side by side.
+
+    >>> tight(Limits(runs=8), Spent(runs=3), 0.0, 2, 10)
+    ('runs', 'The limit of 8 runs leaves room for 5 more, too few to confirm anything.')
+    """
+    rest = left(limits, spent)
+    few = "too few to confirm anything."
+    if rest.runs is not None and rest.runs < runs:
+        return "runs", f"The limit of {limits.runs} runs leaves room for {rest.runs} more, {few}"
+    shares = {
+        "hours": (rest.seconds, seconds / max(1, at_once)),
+        "cpu_hours": (rest.cpu_seconds, spent.cpu_seconds / spent.runs if spent.runs else 0.0),
+        "gpu_hours": (rest.gpu_seconds, spent.gpu_seconds / spent.runs if spent.runs else 0.0),
+        "disk_gb": (rest.disk_bytes, spent.disk_bytes / spent.runs if spent.runs else 0.0),
+    }
+    for name, (room, each) in shares.items():
+        if room is not None and room < each * runs:
+            return name, f"The limit {name} leaves room for {int(room / each)} more runs, {few}"
+    return None

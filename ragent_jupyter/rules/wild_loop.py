@@ -64,7 +64,8 @@ class AlertSeen(Struct, frozen=True):
 class World(Struct, frozen=True, kw_only=True):
     """What stands outside the loop. runs: of all its sweeps.  alerts: pending ones of its runs, infos left out.
 
-    sweep_over: the sweep under way has ended.  hit: the limit that is used up, (name, sentence).
+    sweep_over: the sweep under way has ended.  hit: the limit that is used up, (name, sentence); tight: the one
+    that leaves no room to confirm anything.
     goal: why the goal condition is met, "" if it is not.  to_confirm: there is an unconfirmed best that could be
     confirmed.
     """
@@ -74,6 +75,7 @@ class World(Struct, frozen=True, kw_only=True):
     alerts: list[AlertSeen] = []
     sweep_over: bool = True
     hit: tuple[str, str] | None = None
+    tight: tuple[str, str] | None = None
     goal: str = ""
     to_confirm: bool = False
 
@@ -236,11 +238,11 @@ def _explore(loop: Loop, world: World) -> Move:
     if loop.promised and world.to_confirm:
         return ConfirmFirst(loop.promised)
     if loop.promised:
-        confirmed = any(verdict.verdict == "confirmed" for verdict in loop.verdicts)
-        if world.hit is None or world.hit[0] in OF_MODELS or confirmed:
+        out = world.tight if world.hit is None or world.hit[0] in OF_MODELS else world.hit
+        if out is None or any(verdict.verdict == "confirmed" for verdict in loop.verdicts):
             return EndLoop("complete", loop.promised)
         # What ran out before anything was confirmed is no success, whatever was promised.
-        return EndLoop("budget", f"{world.hit[1]} {loop.promised}", budget=world.hit[0])
+        return EndLoop("budget", f"{loop.promised} {out[1]}", budget=out[0])
     if world.goal:
         return ConfirmFirst(world.goal) if world.to_confirm else EndLoop("complete", world.goal)
     if world.hit is not None and (world.hit[0] not in OF_MODELS or loop.policy == "llm"):

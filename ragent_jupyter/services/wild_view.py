@@ -13,9 +13,9 @@ from ragent_jupyter.domain.ports import MetricReader
 from ragent_jupyter.domain.run import MetricSummary, Run, RunStatus
 from ragent_jupyter.domain.sweep import Sweep
 from ragent_jupyter.domain.wild import Entry, Loop, Setup, Spent, TrialView, View
-from ragent_jupyter.rules.confirm import needs_confirm
+from ragent_jupyter.rules.confirm import FEWEST, needs_confirm
 from ragent_jupyter.rules.stats import short
-from ragent_jupyter.rules.wild_limits import hit, left, parse_until
+from ragent_jupyter.rules.wild_limits import hit, left, parse_until, tight
 from ragent_jupyter.rules.wild_loop import AlertSeen, RunSeen, World
 
 from .runs import RunsDesk
@@ -120,9 +120,15 @@ class WildViews:
             alerts=alerts,
             sweep_over=over,
             hit=hit(loop.limits, spent),
+            tight=self._tight(loop, spent) if loop.promised else None,
             goal=self._goal(loop, runs) if quiet else "",
             to_confirm=quiet and needs_confirm(self.view(loop)),
         )
+
+    def _tight(self, loop: Loop, spent: Spent) -> tuple[str, str] | None:
+        """Whether a limit leaves no room for one candidate and the baseline on as many seeds as a verdict takes."""
+        usual = loop.baseline.seconds if loop.baseline else 0.0
+        return tight(loop.limits, spent, usual, self.slots(loop), 2 * max(FEWEST, loop.setup.seeds))
 
     def _told(self, run: Run) -> str:
         reason = f": {run.reason.text}" if run.reason else ""

@@ -187,6 +187,8 @@ def test_what_ran_out_before_anything_was_confirmed_is_no_success() -> None:
     out = world(hit=("runs", "No run is left."))
     move = w.next_move(loop(promised="nothing better was found"), out)
     assert isinstance(move, w.EndLoop) and (move.end, move.budget) == ("budget", "runs")
+    short = w.next_move(loop(promised="it stops here"), world(tight=("hours", "Too few hours.")))
+    assert isinstance(short, w.EndLoop) and (short.end, short.budget) == ("budget", "hours")
     won = Verdict(params={"lr": 1}, verdict="confirmed", why="")
     assert w.next_move(loop(promised="lr 1", verdicts=[won]), out) == w.EndLoop("complete", "lr 1")
 
