@@ -1,6 +1,6 @@
-"""`ragent quickstart`: a finished experiment with a report, with no key and no network.
+"""`ragent quickstart`: Wild Mode end to end on a shipped example, with no key and no network.
 
-A client of the wire and nothing more: what it does, anybody can do with `ragent sweep`, `respond` and `report`.
+A client of the wire and nothing more: what it does, anybody can do with `ragent wild`.
 """
 
 from __future__ import annotations
@@ -12,24 +12,33 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from msgspec.structs import replace
 
-from ragent_jupyter.domain.alert import Alert, AlertStatus
+from ragent_jupyter.client.wild_typed import range_of, with_ranges
+from ragent_jupyter.domain.alert import AlertStatus
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone
 from ragent_jupyter.domain.run import Run, RunStatus
-from ragent_jupyter.domain.sweep import Sweep, SweepStatus
-from ragent_jupyter.domain.wire import CreateReport, CreateSweep, ReportReply
+from ragent_jupyter.domain.wild import Limits, Loop
+from ragent_jupyter.domain.wire_wild import CreateLoop, LoopReply, SetupReply
 
+from . import wild_view as view
 from .context import Context
 from .doctor import tmux_hint
-from .live import answer, follow_sweep
-from .output import DONE, FAILED, INTERRUPTED, Out, duration, number
+from .output import DONE, FAILED, INTERRUPTED, NEEDS_HUMAN, Out, duration
+from .wild_live import follow
+from .wild_start import with_report
 
 if TYPE_CHECKING:
     from ragent_jupyter.client import Client
 
 EXAMPLE = "next_letter"
-RULE = "rule:quickstart"
+GOAL = "Guess the next letter better: lower val_loss"
+# Two of what the script exposes are tuned, in ranges that keep every run short; a first look should not take an hour.
+RANGES = {"lr": "0.002..2:log", "hidden": "32,64,128"}
+RUNS = 32
+_FROM_THE_START = 100  # lines of the ledger
+_MOST_HOURS = 0.2  # where a machine is much slower than most
+_MOST_AT_ONCE = 4  # more at once, and the search would have nothing to learn from
 # The network is small: more threads a run would only get in each other's way.
 _ENV = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}
 
@@ -54,26 +63,35 @@ def quickstart(context: Context) -> int:
         notes.append(f"tmux is not here: runs start as plain processes. {tmux_hint()}")
         out.say(f"  {notes[-1]}")
 
-    sweep = client.create_sweep(_wish(folder, max(1, executors.parallel), chosen.name))
-    out.say(f"{len(sweep.trials)} runs, {sweep.parallel} at a time ({chosen.name}), sweep {sweep.id}\n")
-    answers: list[dict[str, Any]] = []
-    ended = follow_sweep(out, client, sweep, _answering(out, client, answers), lines=False)
-    if ended is None:
-        out.note(f"\nThe sweep goes on without this terminal. `ragent stop {sweep.id} -C {folder}` ends it.")
+    body = _wish(folder, max(1, min(executors.parallel, _MOST_AT_ONCE)), chosen.name)
+    draft = client.draft_loop(body)
+    body = replace(body, space=_space(draft))
+    draft = client.draft_loop(body)
+    if not out.json:
+        out.say()
+        view.draft(out, body.goal, draft, body.autonomy)
+        out.say()
+    loop = client.create_loop(body)
+    out.say(f"{loop.id}: {draft.setup.parallel} runs at a time ({chosen.name}), at most {RUNS} in all.\n")
+    followed = follow(out, client, loop.id, earlier=_FROM_THE_START)
+    if followed.left:
+        out.note(f"\nIt goes on without this terminal. `ragent wild follow -C {folder}` comes back to it, "
+                 f"`ragent wild stop -C {folder}` ends it.")  # fmt: skip
         return INTERRUPTED
-    runs = client.all_runs(sweep=sweep.id)
-    report = client.create_report(CreateReport(sweep=sweep.id))
-    result = _result(client, ended, runs, report, answers)
+    reply = with_report(out, client, followed.reply) if followed.reply.loop.over else followed.reply
+    result = _result(client, reply)
     result["executor"] = chosen.name
     result["notes"] = notes
     result["took_s"] = round(time.monotonic() - began, 1)
     out.document(result)
-    _say(out, ended, result)
+    _say(out, reply, result)
+    if followed.asked is not None:
+        return NEEDS_HUMAN
     if args.lab:
         from .lab import open_lab
 
-        open_lab(client.project, args.after, Path(report.path))
-    return DONE if ended.status is SweepStatus.FINISHED else FAILED
+        open_lab(client.project, args.after, Path(reply.loop.report) if reply.loop.report else None)
+    return DONE if reply.loop.end in ("complete", "budget") else FAILED
 
 
 def copy_example(folder: Path) -> list[str]:
@@ -112,94 +130,106 @@ def _client(folder: Path) -> Client:
     return Client(folder)
 
 
-def _wish(folder: Path, parallel: int, executor: str) -> CreateSweep:
-    from ragent_jupyter.client.typed import sweep_of
-
-    file = folder / "sweep.json"
-    try:
-        data = msgspec.json.decode(file.read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
-        raise CannotBeDone(f"{file} is not JSON: {error}.", "Mend it, or remove it and repeat.") from error
-    wanted = sweep_of(data)
-    return msgspec.structs.replace(
-        wanted,
+def _wish(folder: Path, parallel: int, executor: str) -> CreateLoop:
+    return CreateLoop(
+        goal=GOAL,
+        command="python train.py",
         cwd=str(folder),
         python=sys.executable,  # the one Python that is known to have numpy: ragent needs it itself
         caller_python=sys.executable,
         caller_env=dict(os.environ),
+        env=_ENV,
         executor=executor,
         parallel=parallel,
-        env={**_ENV, **wanted.env},
+        policy="builtin",
+        autonomy="full",
+        isolation="in_place",
+        limits=Limits(runs=RUNS, hours=_MOST_HOURS),
+        request_id=os.urandom(8).hex(),
     )
 
 
-def _answering(out: Out, client: Client, answers: list[dict[str, Any]]) -> Any:
-    """Answers an alert as the shipped rule says, through the same door as a person's answer."""
-    from ragent_jupyter.rules.answers import shipped_answer
-
-    answered: set[str] = set()
-
-    def on_alert(alert: Alert, run: Run) -> None:
-        choice = shipped_answer(alert)
-        if choice is None or alert.id in answered:
-            return
-        answered.add(alert.id)
-        done = answer(client, alert, choice, RULE)
-        if done is not None and done.status is AlertStatus.RESOLVED:
-            label = next((c.label for c in alert.choices if c.id == choice), choice)
-            answers.append({"alert": alert.id, "run": run.id, "title": alert.title, "choice": choice, "label": label})
-            if not out.terminal:
-                out.say(f"answered by rule: {label}")
-
-    return on_alert
+def _space(draft: SetupReply) -> dict[str, Any]:
+    """Of what was found in the script, what is tuned here. A script of the user's own keeps what was found in it."""
+    known = {flag.name for flag in draft.script.flags}
+    if not set(RANGES) <= known:
+        return draft.setup.space
+    ranges = {name: range_of(name, text) for name, text in RANGES.items()}
+    return with_ranges({}, ranges, draft.script, why="one of two that are tuned here, to be quick")
 
 
-def _result(
-    client: Client, sweep: Sweep, runs: list[Run], report: ReportReply, answers: list[dict[str, Any]]
-) -> dict[str, Any]:
-    from ragent_jupyter.rules.sweep_life import best_run
-
-    best = best_run(sweep, {run.id: run for run in runs})
-    counts = {status.value: sum(run.status is status for run in runs) for status in RunStatus}
+def _result(client: Client, reply: LoopReply) -> dict[str, Any]:
+    loop = reply.loop
+    runs = {run.id: run for sweep in loop.sweeps for run in client.all_runs(sweep=sweep)}
+    stages: dict[str, list[str]] = {}
+    purposes = {sweep.id: sweep.purpose for sweep in client.sweeps()}
+    for run in runs.values():
+        stages.setdefault(purposes.get(run.sweep_id or "", "") or "search", []).append(run.id)
+    counts = {status.value: sum(run.status is status for run in runs.values()) for status in RunStatus}
     return {
         "project": str(client.project),
-        "sweep": sweep.id,
-        "status": sweep.status.value,
+        "loop": loop.id,
+        "end": loop.end,
+        "reason": loop.reason,
         "runs": {name: n for name, n in counts.items() if n},
-        "best": None if best is None else {
-            "run": best[0].id, "metric": sweep.primary, "value": best[1], "params": best[0].params, "confirmed": False,
+        "stages": stages,
+        "baseline": None if loop.baseline is None else {
+            "metric": loop.setup.metric, "mean": loop.baseline.mean, "sd": loop.baseline.sigma,
+            "runs": loop.baseline.runs,
         },
-        "ended_early": [
-            {"run": run.id, "params": run.params, "status": run.status.value,
-             "reason": run.reason.text if run.reason else ""}
-            for run in runs if run.status in (RunStatus.FAILED, RunStatus.STOPPED)
-        ],
-        "answers": answers,
-        "findings": report.findings,
-        "report": report.path,
+        "best": _best(loop),
+        "verdicts": loop.verdicts,
+        "ended_early": [_early(run) for run in runs.values() if run.status in (RunStatus.FAILED, RunStatus.STOPPED)],
+        "answers": _answers(client, runs),
+        "summary": reply.summary,
+        "report": loop.report or None,
         "open": f"ragent lab -C {client.project}",
     }  # fmt: skip
 
 
-def _say(out: Out, sweep: Sweep, result: dict[str, Any]) -> None:
+def _best(loop: Loop) -> dict[str, Any] | None:
+    """The confirmed gain, else the best that was seen, which is then called unconfirmed."""
+    from ragent_jupyter.rules.wild_summary import winner
+
+    won = winner(loop)
+    if won is not None:
+        return {
+            "metric": won.metric, "value": won.mean, "params": won.params, "confirmed": True, "effect": won.effect,
+            "ci": won.ci, "seeds": won.seeds, "runs": won.runs, "baseline_runs": won.baseline_runs,
+        }  # fmt: skip
+    best = loop.best
+    if best is None:
+        return None
+    return {
+        "metric": loop.setup.metric, "value": best.value, "params": best.params, "confirmed": False, "runs": best.runs,
+    }  # fmt: skip
+
+
+def _early(run: Run) -> dict[str, Any]:
+    reason = run.reason.text if run.reason else ""
+    return {"run": run.id, "params": run.params, "status": run.status.value, "reason": reason}
+
+
+def _answers(client: Client, runs: dict[str, Run]) -> list[dict[str, Any]]:
+    """The alerts of its runs that were answered, and by whom."""
+    found = []
+    for alert in client.alerts().alerts:
+        if alert.run_id in runs and alert.status is AlertStatus.RESOLVED:
+            label = next((c.label for c in alert.choices if c.id == alert.choice), alert.choice)
+            found.append({"alert": alert.id, "run": alert.run_id, "title": alert.title, "choice": alert.choice,
+                          "label": label, "by": alert.answered_by})  # fmt: skip
+    return found
+
+
+def _say(out: Out, reply: LoopReply, result: dict[str, Any]) -> None:
+    if out.json:
+        return
     out.say()
-    best = result["best"]
-    if best is not None:
-        params = ", ".join(f"{k} {number(v) if isinstance(v, float) else v}" for k, v in best["params"].items())
-        out.say(f"Best: {best['metric']} {number(best['value'])} with {params} (unconfirmed: one seed).")
-    else:
-        out.say(f"No run finished with a {sweep.primary}.")
-    first = {said["run"]: said for said in reversed(result["answers"])}  # one line a run says enough
-    for run, said in sorted(first.items()):
-        out.say(f"{out.paint('!', '33')} {said['title']} ({run}). {said['label']}, by the shipped rule.")
-    for run in result["ended_early"]:
-        if run["run"] not in first:
-            out.say(f"{out.state(run['status'])}  {run['run']}  {run['reason']}")
-    if result["findings"]:
-        out.say("\nWhat it found:")
-        for finding in result["findings"]:
-            out.say(f"· {finding}")
-    out.say(f"\nReport: {result['report']}")
+    view.summary(out, reply.summary)
+    if reply.loop.question is not None:
+        view.question(out, reply.loop.question)
+    if result["report"]:
+        out.say(f"\nReport: {result['report']}")
     out.say(f"Open it in JupyterLab: {result['open']}")
     out.say(f"Done in {duration(result['took_s'])}.")
 

@@ -221,7 +221,7 @@ def limits(context: Context, words: list[str]) -> int:
     if rest:
         out.say(f"{view.state(out, loop)}  {loop.id}  {view.clean(limits_text(loop.limits))}")
         return DONE
-    rows = [[meter.word, meter.name, meter.text] for meter in said.meters(loop.limits, loop.spent, time.time())]
+    rows = [[meter.word, meter.name, meter.text] for meter in said.meters(loop, time.time())]
     rows += [["goal", "until", view.clean(loop.limits.until)]] if loop.limits.until else []
     out.table(["LIMIT", "NAME", "USED"], rows)
     out.say(f"`ragent wild limits NAME=VALUE` changes one, none removes it, +N adds; loop {loop.id}.")

@@ -137,7 +137,8 @@ class Lines(Shown):
         for entry in self.going.entries:
             if entry.n > self.n:
                 self.n = entry.n
-                self.out.say(view.entry(self.out, entry))
+                if not _small(entry):
+                    self.out.say(view.entry(self.out, entry))
         state = said.STATES.get(said.state_of(loop), "")
         if state != self.state:
             self.state = state
@@ -150,6 +151,16 @@ class Lines(Shown):
 
     def _counts(self) -> str:
         return said.counts_text(self.going.reply.counts)
+
+
+def _small(entry: Entry) -> bool:
+    """That a run has ended as expected; the count of them says it too."""
+    return (
+        entry.action is None
+        and entry.outcome == "noted"
+        and entry.event is not None
+        and (entry.event.kind == "completion")
+    )
 
 
 class Banner(Shown):
@@ -191,7 +202,7 @@ class Banner(Shown):
         loop = reply.loop
         head = [view.state(out, loop, now), f"iteration {loop.iteration}", duration(said.elapsed_seconds(loop, now))]
         lines = [line(out.paint(view.clean(loop.goal, 100), "1")), line("  ".join(head))]
-        bars = [self._meter(meter) for meter in said.meters(loop.limits, loop.spent, now)]
+        bars = [self._meter(meter) for meter in said.meters(loop, now)]
         lines.append(line("  ".join(bars)))
         counts = said.counts_text(reply.counts) or "no runs yet"
         alerts = out.paint(f"  ! {reply.alerts} alert{'s' if reply.alerts != 1 else ''}", "33") if reply.alerts else ""
@@ -226,8 +237,3 @@ def how_to_come_back(loop: Loop, folder: str) -> str:
         f"{loop.id} goes on without this terminal. `ragent wild follow{where}` comes back to it, "
         f"`ragent wild stop{where}` ends it."
     )
-
-
-def last_lines(out: Out, entries: list[Entry], n: int) -> None:
-    for entry in entries[-n:]:
-        out.say(view.entry(out, entry))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ragent_jupyter.client import Client
 
 _REPORT_WAIT_S = 120.0
+_FROM_THE_START = 100  # lines of the ledger
 
 
 def start(context: Context, goal: str) -> int:
@@ -71,7 +72,7 @@ def started(context: Context, client: Client, made: Loop, *, detach: bool) -> in
         out.say(how_to_come_back(made, str(context.workdir)))
         return DONE
     out.note(f"{made.id} begins.")
-    return attend(context, client, made.id)
+    return attend(context, client, made.id, earlier=_FROM_THE_START)
 
 
 def attend(context: Context, client: Client, loop_id: str, *, earlier: int = 0) -> int:

@@ -110,7 +110,7 @@ def status(out: Out, reply: LoopReply, entries: Sequence[Entry] = ()) -> None:
     out.say(f"{state(out, loop, now)}  {loop.id}  {out.paint(clean(loop.goal, 80), '1')}")
     if loop.reason:
         out.say(f"  {clean(loop.reason)}")
-    spent = ", ".join(f"{meter.word} {meter.text}" for meter in said.meters(loop.limits, loop.spent, now))
+    spent = ", ".join(f"{meter.word} {meter.text}" for meter in said.meters(loop, now))
     counts = said.counts_text(reply.counts)
     alerts = f"; {reply.alerts} alert{'s' if reply.alerts != 1 else ''} pending" if reply.alerts else ""
     facts = [

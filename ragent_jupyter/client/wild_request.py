@@ -126,7 +126,7 @@ def answered(body: CreateLoop, ask: Question, choice: str, text: str) -> CreateL
         case "seed" | "seed_flag":
             return replace(body, seed_flag="" if said.lower() in (*NONE, "unconfirmed") else said.lstrip("-"))
         case "inputs":
-            return replace(body, inputs=_inputs(ask, choice, text))
+            return replace(body, inputs=[part.strip() for part in said.split(",") if part.strip()])
         case "isolation":
             return replace(body, isolation="tree" if said == "tree" else "in_place")
         case "cwd" | "python" | "executor":
@@ -148,15 +148,3 @@ def _metric(said: str) -> tuple[str, Literal["min", "max"] | None]:
             if said.endswith(sign + mode):
                 return said[: -len(sign + mode)].strip(), mode
     return said.strip(), None
-
-
-def _inputs(ask: Question, choice: str, text: str) -> list[str]:
-    if text:
-        return [part.strip() for part in text.split(",") if part.strip()]
-    if choice in ("none", "no"):
-        return []
-    if choice in ("all", "yes"):
-        return [str(item) for item in ask.held] or [
-            o.id for o in ask.options if o.id not in ("all", "none", "yes", "no")
-        ]
-    return [choice]

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ragent_jupyter.domain.wild import Entry, Limits, Loop, LoopEvent, Question, Spent, Verdict
+from ragent_jupyter.domain.wild import Entry, Loop, LoopEvent, Question, Verdict
 from ragent_jupyter.rules import wild_words as w
 from ragent_jupyter.rules.report import number
 
@@ -75,9 +75,11 @@ class Meter(Struct, frozen=True):
         return min(1.0, self.used / self.limit)
 
 
-def active_seconds(spent: Spent, now: float) -> float:
+def active_seconds(loop: Loop, now: float) -> float:
     """What counts against the limit of time: pauses excluded, what has passed since the last look included."""
-    return spent.seconds + (0.0 if spent.since is None else max(0.0, now - spent.since))
+    spent = loop.spent
+    until = now if loop.ended_at is None else min(now, loop.ended_at)
+    return spent.seconds + (0.0 if spent.since is None else max(0.0, until - spent.since))
 
 
 def elapsed_seconds(loop: Loop, now: float) -> float:
@@ -85,10 +87,11 @@ def elapsed_seconds(loop: Loop, now: float) -> float:
     return max(0.0, (now if loop.ended_at is None else loop.ended_at) - loop.created_at)
 
 
-def meters(limits: Limits, spent: Spent, now: float) -> list[Meter]:
+def meters(loop: Loop, now: float) -> list[Meter]:
     """What it has used of what it may: everything with a limit, and time, runs and iterations."""
+    limits, spent = loop.limits, loop.spent
     used: dict[str, float | None] = {
-        "hours": active_seconds(spent, now) / 3600,
+        "hours": active_seconds(loop, now) / 3600,
         "runs": spent.runs,
         "iterations": spent.iterations,
         "cost_usd": spent.cost_usd,
@@ -200,6 +203,10 @@ def action_text(action: Any) -> str:
         case "promise":
             word = {"COMPLETE": "Nothing left to try", "NEEDS_HUMAN": "Ask a person"}
             return ": ".join(filter(None, [word.get(str(action.get("word")), "Go on"), said]))
+        case "verdict":
+            return (
+                f"{w.setting(action.get('params') or {})}: {action.get('verdict')}. {w.quoted(str(action.get('why')))}"
+            )
         case "change_setup":
             return f"Change the set-up: {', '.join(action.get('fields') or {})}{reason}"
         case "wish":

@@ -16,6 +16,7 @@ from ragent_jupyter.domain.wild import Knob, Limits
 
 from .typed import dimension_of, value_of
 
+YOU = "you said so"  # why a knob is as it is
 # Where nobody said how much: a night. The sidebar's form begins with the same.
 USUAL = Limits(hours=8.0, runs=100)
 _SPAN = re.compile(r"^\s*([^:\s]+?)\.\.([^:\s]+?)\s*(?::\s*([\w,\s]+))?\s*$")
@@ -84,7 +85,9 @@ def ranges_of(items: Sequence[str]) -> dict[str, Range | Values]:
     return found
 
 
-def with_ranges(space: Mapping[str, Knob], ranges: Mapping[str, Range | Values], script: Script) -> dict[str, Knob]:
+def with_ranges(
+    space: Mapping[str, Knob], ranges: Mapping[str, Range | Values], script: Script, why: str = YOU
+) -> dict[str, Knob]:
     """The space with these ranges over it. Raises BadInput for a flag that the script, where it was read, has not."""
     made = dict(space)
     for name, dim in ranges.items():
@@ -95,7 +98,7 @@ def with_ranges(space: Mapping[str, Knob], ranges: Mapping[str, Range | Values],
         key = flag.name if flag is not None else name
         old = made.get(key)
         default = old.default if old is not None else flag.value if flag is not None else None
-        made[key] = Knob(dim=dim, default=default, why="you said so")
+        made[key] = Knob(dim=dim, default=default, why=why)
     return made
 
 
@@ -127,7 +130,7 @@ def space_of_json(data: Any, known: Mapping[str, Knob] | None = None) -> dict[st
             raise BadInput(f"{name} is neither a list nor a range.", how)
         dim = range_of(name, given) if isinstance(given, str) else _checked(name, dimension_of(name, given), how)
         same = old is not None and (old.dim, old.default) == (dim, default)
-        made[name] = old if same and old is not None else Knob(dim=dim, default=default, why="you said so")
+        made[name] = old if same and old is not None else Knob(dim=dim, default=default, why=YOU)
     return made
 
 

@@ -44,7 +44,7 @@ def state_html(loop: Loop, now: float) -> str:
 def meters_html(loop: Loop, now: float) -> str:
     """One short bar for each limit, with its figures as words."""
     cells = []
-    for meter in said.meters(loop.limits, loop.spent, now):
+    for meter in said.meters(loop, now):
         bar = ""
         if meter.share is not None:
             colour = _BAD if meter.share >= 0.95 else _WARN if meter.share >= 0.8 else _INFO
@@ -94,7 +94,7 @@ def banner_text(reply: LoopReply, now: float) -> str:
     glyph = GLYPH.get(said.state_of(loop), ("·", ""))[0]
     head = [f"{glyph} {said.state_text(loop, now)}", loop.id, _short(loop.goal), f"iteration {loop.iteration}"]
     lines = [" · ".join([*head, w.span(said.elapsed_seconds(loop, now))])]
-    used = ", ".join(f"{meter.word} {meter.text}" for meter in said.meters(loop.limits, loop.spent, now))
+    used = ", ".join(f"{meter.word} {meter.text}" for meter in said.meters(loop, now))
     counts = said.counts_text(reply.counts) or "none yet"
     for name, text in (
         ("used", used), ("runs", counts), ("baseline", said.baseline_text(loop)), ("best", said.best_text(loop)),

@@ -40,7 +40,7 @@ def test_the_wheel_holds_all_parts_and_nothing_else(made: Made) -> None:
         "ragent_jupyter/static/page.js", "ragent_jupyter/static/page.css", "ragent_jupyter/static/anywidget.js",
         "ragent_jupyter/docs/index.md", "ragent_jupyter/templates/ragent.html", "ragent_jupyter/py.typed",
         "ragent_jupyter/adapters/models/catalog.json", "ragent_jupyter/static/pagemath.js",
-        "ragent_jupyter/examples/next_letter/train.py", "ragent_jupyter/examples/next_letter/sweep.json",
+        "ragent_jupyter/examples/next_letter/train.py", "ragent_jupyter/examples/next_letter/README.md",
         "ragent_jupyter/runfiles/wrapper.py", "ragent_sidecar/__main__.py", "ragent_sidecar/py.typed",
     ]  # fmt: skip
     assert [name for name in wanted if name not in files] == []

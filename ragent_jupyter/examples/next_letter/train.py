@@ -1,6 +1,6 @@
 """Train a small network to guess the next letter of the Python reference, which ships with Python itself.
 
-    python train.py --lr 0.1 --hidden 96
+    python train.py --lr 0.1 --hidden 64
 
 Two hidden layers of rectified units in plain numpy, stochastic gradient descent with momentum, no clipping: a
 learning rate that is too high really diverges. Metrics go to $RAGENT_METRICS_FILE (else ./metrics.jsonl), one JSON
@@ -100,12 +100,12 @@ def schedule(step: int, steps: int, warmup: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lr", type=float, default=0.1, help="learning rate")
-    parser.add_argument("--hidden", type=int, default=96, help="units of each hidden layer")
+    parser.add_argument("--lr", type=float, default=0.03, help="learning rate")
+    parser.add_argument("--hidden", type=int, default=64, help="units of each hidden layer")
     parser.add_argument("--context", type=int, default=8, help="how many letters it sees")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--warmup", type=int, default=300, help="steps until the learning rate is all there")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--warmup", type=int, default=60, help="steps until the learning rate is all there")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
