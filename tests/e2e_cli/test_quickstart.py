@@ -15,56 +15,59 @@ from tests.support.wait import wait_until
 
 from .conftest import Place
 
-SMALL = '{"name": "small", "command": "python train.py --steps 400 --warmup 100", "parameters": {"lr": [0.1, 3.0]}, '
-SMALL += '"primary": "val_loss"}'
-
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_quickstart_ends_in_a_report_that_is_true(place: Place) -> None:
+@pytest.mark.timeout(300)
+def test_quickstart_ends_in_a_confirmed_gain_that_its_own_files_bear_out(place: Place) -> None:
     project = place.folder / "ragent-quickstart"
     place.projects.add(project)
     began = time.monotonic()
-    done = place.ragent("quickstart", "--json", timeout=200)
+    done = place.ragent("quickstart", "--json", timeout=280)
     took = time.monotonic() - began
+    print(f"quickstart: {took:.0f} s, load {os.getloadavg()[0]:.1f}")
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads(done.stdout)
 
     assert took < 180
-    assert result["status"] == "finished"
-    assert sum(result["runs"].values()) >= 8
-    # The highest learning rate diverges by itself, its sidecar sees it in the file, and the shipped rule answers.
-    by_rule = {said["run"] for said in result["answers"]}
-    stopped = {
-        run["run"] for run in result["ended_early"] if "NaN" in run["reason"] and "rule:quickstart" in run["reason"]
-    }
-    assert by_rule and stopped == by_rule
-    assert all(run["params"]["lr"] >= 1.0 for run in result["ended_early"])
+    assert result["end"] == "complete" and sum(result["runs"].values()) <= 32
+    assert len(result["stages"]["baseline"]) >= 3 and len(result["stages"]["confirm"]) >= 10
+    # What is claimed is the mean of runs on fresh seeds, and each of them wrote its value itself.
+    best, base = result["best"], result["baseline"]
+    assert best["confirmed"] is True and best["metric"] == base["metric"] == "val_loss"
+    assert len(best["runs"]) == len(best["baseline_runs"]) == len(best["seeds"]) >= 5
+    ours, theirs = ([_last(project, run) for run in best[name]] for name in ("runs", "baseline_runs"))
+    assert best["value"] == pytest.approx(sum(ours) / len(ours), abs=1e-9)
+    assert best["effect"] == pytest.approx(best["value"] - sum(theirs) / len(theirs), abs=1e-9)
+    assert all(mine < other for mine, other in zip(ours, theirs, strict=True))
+    assert base["mean"] == pytest.approx(sum(_last(project, run) for run in base["runs"]) / len(base["runs"]))
 
-    # The best value is the smallest that any run's own file holds.
-    runs = json.loads(place.ragent("runs", "--json", "-C", str(project)).stdout)["runs"]
-    finished = {run["id"] for run in runs if run.get("status") == "finished"}
-    losses = {
-        run: [row["val_loss"] for row in _rows(project, run) if row.get("val_loss") is not None] for run in finished
-    }
-    best = min(losses, key=lambda run: min(losses[run]))
-    assert result["best"]["run"] == best
-    assert result["best"]["value"] == min(losses[best])
-    assert result["best"]["confirmed"] is False
+    # No run of the baseline or the search had a seed that a confirming run has.
+    runs = json.loads(place.ragent("runs", "--json", "--limit", "100", "-C", str(project)).stdout)["runs"]
+    seeds = {run["id"]: run["params"]["seed"] for run in runs}
+    fresh = [seeds[run] for run in best["runs"]]
+    assert fresh == [seeds[run] for run in best["baseline_runs"]] == best["seeds"]
+    assert not set(fresh) & {seeds[run] for name in ("baseline", "search") for run in result["stages"][name]}
 
     notebook = json.loads(Path(result["report"]).read_text())
     assert notebook["nbformat"] == 4 and len(notebook["cells"]) > 2
-    assert any("nconfirmed" in finding for finding in result["findings"])
     assert project in Path(result["report"]).parents
+    assert any("onfirmed" in line["text"] for line in result["summary"]["real"])
+    said = place.ragent("wild", "journal", "--jsonl", "-C", str(project)).stdout
+    ledger = [json.loads(line) for line in said.splitlines()]
+    assert [entry["n"] for entry in ledger] == list(range(1, len(ledger) + 1))
+    # A learning rate that is too high ends in NaN by itself, if the search looked there; the rule answered then.
+    for answer in result["answers"]:
+        assert answer["choice"] == "stop" and answer["by"]
+        assert answer["run"] in {run["run"] for run in result["ended_early"]}
 
 
-def _rows(project: Path, run: str) -> list[dict[str, float]]:
+def _last(project: Path, run: str) -> float:
     text = (project / ".ragent" / "runs" / run / "metrics.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
+    return [row["val_loss"] for row in map(json.loads, text.splitlines()) if "val_loss" in row][-1]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_quickstart_without_tmux_uses_processes_and_says_how_to_get_it(place: Place) -> None:
     programs = place.folder / "bin"
     programs.mkdir()
@@ -75,29 +78,30 @@ def test_quickstart_without_tmux_uses_processes_and_says_how_to_get_it(place: Pl
     project = place.folder / "mine"
     project.mkdir()
     place.projects.add(project)
-    (project / "sweep.json").write_text(SMALL)
-    (project / "train.py").write_text("# mine\n" + _shipped("train.py"))
+    (project / "train.py").write_text(MINE)
 
-    done = place.ragent("quickstart", "mine", timeout=120)
+    done = place.ragent("quickstart", "mine", timeout=280)
     assert done.returncode == 0, done.stderr
     assert "tmux is not here" in done.stdout and "install tmux" in done.stdout
-    assert "train.py differs" in done.stdout and "sweep.json differs" in done.stdout
-    assert "2 runs" in done.stdout and "(process)" in done.stdout
-    assert "answered by rule: Stop run" in done.stdout
+    assert "train.py differs" in done.stdout and "(process)" in done.stdout
+    assert "speed" in done.stdout, "what was found in it is tuned"
+    lines = done.stdout.splitlines()
+    assert [lines.index(head) for head in ("Tried", "Real", "Cost", "Needs")] and "Report: " in done.stdout
     assert "\x1b" not in done.stdout
-    assert (project / "train.py").read_text().startswith("# mine\n")
-
-    again = json.loads(place.ragent("quickstart", "mine", "--json", timeout=120).stdout)
-    assert again["executor"] == "process" and again["status"] == "finished"
-    assert (project / "train.py").read_text().startswith("# mine\n")
-    runs = json.loads(place.ragent("runs", "--json", "-C", str(project)).stdout)
-    assert runs["total"] == 4
+    assert (project / "train.py").read_text() == MINE
 
 
-def _shipped(name: str) -> str:
-    from ragent_jupyter.cli import quickstart
-
-    return (Path(quickstart.__file__).parents[1] / "examples" / quickstart.EXAMPLE / name).read_text()
+MINE = """import argparse, json, os
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.01, help="learning rate")
+parser.add_argument("--speed", type=float, default=0.5, help="momentum")
+parser.add_argument("--seed", type=int, default=0)
+args = parser.parse_args()
+loss = abs(args.lr - 0.05) + abs(args.speed - 0.9) / 10 + args.seed % 7 / 1000
+with open(os.environ["RAGENT_METRICS_FILE"], "a") as file:
+    for step in range(1, 11):
+        file.write(json.dumps({"step": step, "val_loss": loss + 1 / step}) + "\\n")
+"""
 
 
 def test_ctrl_c_and_the_end_of_the_engine_leave_a_run_alone(place: Place) -> None:
