@@ -14,7 +14,7 @@ from .current import settings
 from .folding import UNKNOWN
 from .found import Found, Module, Reading, plain
 from .functions import read_click, read_fire, read_typer
-from .parsers import makes_options_for, module_of, read_absl, read_argparse
+from .parsers import asked_by, makes_options, module_of, read_absl, read_argparse
 from .ranges import searched
 from .roles import judge
 from .vocabulary import words
@@ -72,10 +72,12 @@ def _read(modules: Sequence[Module], others: Mapping[str, str], where: Where, re
     main = modules[0]
     classes = Classes(modules)
     files = Files(others, reading)
-    for module in modules:
-        # A module has options of its own for when it is executed itself: they count where the script asks for them, or
-        # has none.
-        if module is main or not reading.found or makes_options_for(module, main):
+    for module in _asked(modules):
+        read_argparse(module, classes, reading)
+        read_absl(module, reading)
+        read_click(module, reading)
+    if not reading.found:
+        for module in modules[1:]:
             read_argparse(module, classes, reading)
             read_absl(module, reading)
             read_click(module, reading)
@@ -89,6 +91,19 @@ def _read(modules: Sequence[Module], others: Mapping[str, str], where: Where, re
     if not read_configurator(main, reading):
         read_constants(main, classes, reading, alone=not hydra and not any(not f.positional for f in reading.found))
     return reading.found
+
+
+def _asked(modules: Sequence[Module]) -> list[Module]:
+    """The script, and the modules whose options it asks for, directly or through another. What else a module defines
+    is for when it is executed itself."""
+    chosen, left = [modules[0]], list(modules[1:])
+    called = asked_by(modules[0])
+    while more := [module for module in left if makes_options(module, called)]:
+        chosen += more
+        left = [module for module in left if module not in more]
+        for module in more:
+            called |= asked_by(module)
+    return chosen
 
 
 def _flags(found: list[Found], where: Where, main: Module) -> list[Flag]:

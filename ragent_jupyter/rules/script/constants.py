@@ -34,7 +34,7 @@ def read_constants(module: Module, classes: Classes, reading: Reading, alone: bo
             for key, one in folded.items():
                 if isinstance(key, str) and usable(key):
                     _add(module, reading, key, f"{name}.", one, value.lineno, sure=True)
-        elif folded is not UNKNOWN and (_literal(value) or capitals):
+        elif (alone and capitals) or (folded is not UNKNOWN and (_literal(value) or capitals)):
             _add(module, reading, name, "", folded, line, sure=alone and capitals)
     if alone:
         _settings_classes(module, classes, reading)
@@ -79,7 +79,7 @@ def _defaults_of_options(tree: ast.Module) -> set[str]:
 def _add(
     module: Module, reading: Reading, name: str, owner: str, value: Any, line: int, *, sure: bool, section: str = ""
 ) -> None:
-    if isinstance(value, dict) or value is UNKNOWN or any(one.name == name for one in reading.found):
+    if isinstance(value, dict) or any(one.name == name for one in reading.found):
         return
     comments = Comments(module.source)
     kind = kind_of(plain(value))
@@ -93,6 +93,7 @@ def _add(
             help=comments.behind(line),
             section=section or comments.above(line),
             many=isinstance(value, list),
+            computed=value is UNKNOWN,
             group="" if sure else "?",
             file=module.path,
             line=line,
@@ -108,7 +109,7 @@ def _settings_classes(module: Module, classes: Classes, reading: Reading) -> Non
         if not (marked or _SETTINGS.search(node.name)) or node.name not in classes.classes:
             continue
         for field in classes.fields(node.name):
-            if field.file == module.path and not field.inner and not field.many and field.default is not UNKNOWN:
+            if field.file == module.path and not field.inner:
                 at = len(reading.found)
                 _add(module, reading, field.name, f"{node.name}.", field.default, field.line, sure=True)
                 for found in reading.found[at:]:

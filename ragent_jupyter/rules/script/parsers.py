@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from .classes import Classes
@@ -381,9 +382,15 @@ def module_of(path: str, source: str, *, main: bool) -> Module:
     return Module(path=path, source=source, tree=tree, names=names)
 
 
-def makes_options_for(module: Module, main: Module) -> bool:
-    """Whether the script calls functions of another module that define options."""
-    called = {dotted(call.func).split(".")[-1] for call in _calls(main.tree)}
+def asked_by(module: Module) -> set[str]:
+    """Names of the functions that a module calls, and of the classes that its own build on."""
+    found = {dotted(call.func).split(".")[-1] for call in _calls(module.tree)}
+    bases = [base for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef) for base in node.bases]
+    return (found | {dotted(base).split(".")[-1] for base in bases}) - {""}
+
+
+def makes_options(module: Module, called: AbstractSet[str]) -> bool:
+    """Whether functions or classes of a module that are called define options."""
     for node in ast.walk(module.tree):
         named = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in called
         if named and any(_adds(part) or _is_absl(part) for part in ast.walk(node)):

@@ -26,7 +26,7 @@ def logged(*names: str) -> dict[str, int]:
         (["loss", "val_bpb", "val_loss"], "minimise bits per byte", "val_bpb", "min"),
         (["rmse", "mae"], "minimise rmse", "rmse", "min"),
         (["quality"], "raise quality", "quality", "max"),
-        (["charts/episodic_return", "losses/value_loss", "losses/entropy"], "solve it", "charts/episodic_return", "max"),
+        (["charts/return", "losses/value_loss", "losses/entropy"], "solve it", "charts/return", "max"),
         (["test_acc", "train_acc", "val_acc"], "accuracy", "val_acc", "max"),
         (["test_acc", "val_acc"], "test accuracy", "test_acc", "max"),
         (["eval_loss", "eval_runtime", "eval_samples_per_second", "epoch"], "", "eval_loss", "min"),

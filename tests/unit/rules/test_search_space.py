@@ -15,11 +15,12 @@ from ragent_jupyter.rules.script.ranges import dim_of, searched
 from ragent_jupyter.rules.search_space import MOST, propose
 from ragent_jupyter.rules.sweep_space import _draw, expand
 
-NAMES = (
-    "lr weight_decay batch_size hidden_size n_layers n_heads dropout momentum beta2 gamma gae_lambda eps warmup_steps "
-    "warmup_ratio clip_grad ent_coef label_smoothing mixup temperature tau subsample num_leaves ema_decay foo zeta p "
-    "max_seq_len lr_scheduler optimizer activation bias lr_gamma min_lr l2"
-).split()
+NAMES = [
+    "lr", "weight_decay", "batch_size", "hidden_size", "n_layers", "n_heads", "dropout", "momentum", "beta2",
+    "gamma", "gae_lambda", "eps", "warmup_steps", "warmup_ratio", "clip_grad", "ent_coef", "label_smoothing",
+    "mixup", "temperature", "tau", "subsample", "num_leaves", "ema_decay", "foo", "zeta", "p", "max_seq_len",
+    "lr_scheduler", "optimizer", "activation", "bias", "lr_gamma", "min_lr", "l2",
+]  # fmt: skip
 
 
 def flag(name: str, kind: str, default: Any, **more: Any) -> Flag:
@@ -97,7 +98,7 @@ p.add_argument("--nesterov", action="store_true")
 
 def test_a_proposal_is_short_ordered_and_says_why() -> None:
     space = propose(read_script(SOURCE, "t.py", {}, "python t.py"))
-    assert len(space) == MOST and list(space)[0] == "lr"
+    assert len(space) == MOST and next(iter(space)) == "lr"
     assert not {"seed", "steps", "workers", "heads", "zeta", "kappa"} & set(space)
     assert all(knob.why for knob in space.values())
     assert space["hidden"].dim == Values([24, 48, 96, 192, 384]), "the width stays divisible by the heads"

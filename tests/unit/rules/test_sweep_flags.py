@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ragent_jupyter.domain.errors import CannotBeDone
 from ragent_jupyter.rules.sweep_space import command_for, spell
 
-FLAGS = {"amp": "--amp|", "ema": "--ema|--no-ema", "raw": "--raw 1|--raw ''", "lr": "--lr={value}", "h": "{name}={value}",
-         "set": "--ragent-set {name}={value}"}  # fmt: skip
+FLAGS = {"amp": "--amp|", "ema": "--ema|--no-ema", "raw": "--raw 1|--raw ''", "lr": "--lr={value}",
+         "h": "{name}={value}", "set": "--ragent-set {name}={value}"}  # fmt: skip
 
 
 def made(**params: Any) -> str:

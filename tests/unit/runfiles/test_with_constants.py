@@ -65,7 +65,8 @@ def said(script: Path, *args: str) -> dict[str, object]:
 def test_constants_are_set_and_all_else_is_as_it_would_be(script: Path) -> None:
     got = said(script, "--x", "1", "--ragent-set", "LR=0.5", "--ragent-set=STEPS=20.0", "y", "--ragent-set", "NAME=b c",
                "--ragent-set", "TABLE.depth=9", "--ragent-set", "TABLE.opt.wd=0.1", "--ragent-set", "OTHER.width=4",
-               "--ragent-set", "Config.dropout=0.1", "--ragent-set", "Config.Inner.x=5", "--ragent-set", "LATE=8")  # fmt: skip
+               "--ragent-set", "Config.dropout=0.1", "--ragent-set", "Config.Inner.x=5",
+               "--ragent-set", "LATE=8")  # fmt: skip
     assert got["lr"] == 0.5 and got["steps"] == 20 and got["kinds"] == ["float", "int"]
     assert got["name"] == "b c" and got["table"] == {"depth": 9, "opt": {"wd": 0.1}} and got["other"] == {"width": 4}
     assert (got["dropout"], got["x"], got["late"]) == (0.1, 5, 8)

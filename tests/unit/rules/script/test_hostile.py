@@ -92,7 +92,7 @@ add(p); even(p)
 
 
 def test_a_class_that_holds_itself() -> None:
-    source = "import tyro\nfrom dataclasses import dataclass\n@dataclass\nclass A(A):\n    lr: float = 0.1\n    inner: 'A' = None\n"
+    source = "import tyro\nclass A(A):\n    lr: float = 0.1\n    inner: 'A' = None\n"
     script = read_script(source + "tyro.cli(A)\n", "train.py", {}, "python train.py")
     assert script.flags[0].name == "lr" and len(script.flags) < 20
 
@@ -125,8 +125,10 @@ def test_no_source_breaks_it(text: str) -> None:
 
 
 _PIECES = st.sampled_from(
-    ["p.add_argument(", "'--lr'", "*a", "**k", ", default=", "1e-3", "[1,2]", ")", "\n", "for x in ", "fields(C)", ":", " ",
-     "class C:\n  a: int = 1\n", "tyro.cli(C)", "@hydra.main(", "config_path='.'", "flags.DEFINE_float(", "'x'", ",", "None"]
+    ["p.add_argument(", "'--lr'", "*a", "**k", ", default=", "1e-3", "[1,2]", ")", "\n", "for x in ", "fields(C)",
+     ":", " ",
+     "class C:\n  a: int = 1\n", "tyro.cli(C)", "@hydra.main(", "config_path='.'", "flags.DEFINE_float(",
+     "'x'", ",", "None"]
 )  # fmt: skip
 
 

@@ -285,10 +285,11 @@ def test_constants_and_classes_without_a_command_line() -> None:
         class Hyperparameters:
             warmup_steps: int = 100
         total = BATCH_SIZE * 4
+        DEVICE = torch.device("cuda")
     """)
     assert roles(script).items() >= {
         "BATCH_SIZE": "tune", "LEARNING_RATE": "tune", "EPOCHS": "fidelity", "SEED": "seed", "DATA_DIR": "exclude",
-        "n_layer": "tune", "dropout": "tune", "warmup_steps": "tune",
+        "n_layer": "tune", "DEVICE": "exclude", "dropout": "tune", "warmup_steps": "tune",
     }.items()  # fmt: skip
     assert "total" not in roles(script), "it is made of others"
     assert added(script, LEARNING_RATE=0.01) == "--ragent-set LEARNING_RATE=0.01"
@@ -328,5 +329,12 @@ def test_options_of_a_module_that_the_script_asks() -> None:
     others = {"options.py": ARGPARSE.replace("def main():", "def get_args():"), "unused.py": ARGPARSE}
     script = read("from options import get_args\nargs = get_args()\n", others=others)
     assert flag(script, "lr").file == "options.py"
+    inherited = {
+        "opts.py": "from base import Base\nclass Opts(Base):\n    def init(self, p):\n        p.add_argument('--lr')\n",
+        "base.py": "class Base:\n    def init(self, p):\n        p.add_argument('--epochs', type=int)\n",
+        "other.py": "def f(p):\n    p.add_argument('--foreign')\n",
+    }
+    script = read("from opts import Opts\nopt = Opts().parse()\n", others=inherited)
+    assert set(roles(script)) == {"lr", "epochs"}
     own = read(ARGPARSE + "import unused\n", others={"unused.py": 'p.add_argument("--foreign")\n'})
     assert own.flag("foreign") is None, "what a module asks when it is executed itself"
