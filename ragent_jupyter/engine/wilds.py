@@ -38,7 +38,7 @@ class Wild:
         self.desk: WildDesk
         mind, shell = engine.mind, engine.shell
         self.trees = engine.trees
-        self.eval = WildEval(shell, engine.runs, engine.project)
+        self.eval = WildEval(shell, engine.runs, engine.project, engine.trees)
         engine.effects.before_launch = self.eval.before
         self.holdouts = HoldoutDesk(SealedLabels(), self._outputs)
         self.views = WildViews(
@@ -122,9 +122,9 @@ class Wild:
     def _policy(self, loop: Loop, event: LoopEvent) -> Policy:
         # The default configuration is measured by rule, whoever decides afterwards: it is what all is compared with.
         measured = loop.baseline is not None and loop.setup.metric
-        if loop.policy == "builtin" or (
-            loop.policy == "llm" and not measured and event.kind in ("explore", "analysis")
-        ):
+        asked = event.kind in ("explore", "analysis", "answer") and not measured
+        noted = event.kind in ("completion", "failure") and loop.purpose == "baseline"
+        if loop.policy == "builtin" or (loop.policy == "llm" and (asked or noted)):
             return self.builtin
         return self.llm if loop.policy == "llm" else self.hybrid
 

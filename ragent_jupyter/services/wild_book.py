@@ -44,7 +44,9 @@ class Book:
         self.shell.loops[self.loop_id] = replace(loop, spent=spent)
 
     def spent(self, loop: Loop) -> Spent:
-        return self.views.spent(loop, self.disk)
+        spent = self.views.spent(loop, self.disk)
+        session = self.shell.sessions.get(loop.session_id) if loop.session_id else None
+        return of_session(spent, session.usage) if session is not None else spent
 
     def save_due(self) -> bool:
         return self.shell.clock.mono() - self._saved > _SAVE_S
@@ -86,12 +88,13 @@ class Book:
         )
 
 
-def with_usage(spent: Spent, usage: Usage) -> Spent:
+def of_session(spent: Spent, usage: Usage) -> Spent:
+    """Tokens and money as the loop's chat has counted them, calls that failed or were cut off by a crash and all."""
     tokens = usage.input + usage.output + usage.cache_read + usage.cache_write
-    cost = spent.cost_usd
-    if usage.cost is not None:
-        cost = (cost or 0.0) + usage.cost
-    return replace(spent, tokens=spent.tokens + tokens, cost_usd=cost, model_calls=spent.model_calls + usage.calls)
+    cost = None if usage.cost is None and spent.cost_usd is None else max(usage.cost or 0.0, spent.cost_usd or 0.0)
+    return replace(
+        spent, tokens=max(spent.tokens, tokens), cost_usd=cost, model_calls=max(spent.model_calls, usage.calls)
+    )
 
 
 def _newer(loop: Spent, now: Spent) -> Spent:

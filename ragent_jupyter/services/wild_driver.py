@@ -43,7 +43,7 @@ from ragent_jupyter.rules.confirm import candidates
 from ragent_jupyter.rules.noise import baseline
 
 from .shell import Shell
-from .wild_book import Book, with_usage
+from .wild_book import Book
 from .wild_estimate import estimate
 from .wild_hands import DecisionHands, make_edit
 from .wild_view import WildViews
@@ -236,7 +236,7 @@ class Driver(Book):
         loop = rules.decided(loop, hands.accepted, question, empty=empty, refusal=hands.refusal)
         if hands.commits:
             loop = replace(loop, commits=[*loop.commits, *hands.commits])
-        loop = replace(loop, spent=with_usage(loop.spent, thought.usage), waiting=None)
+        loop = replace(loop, waiting=None)
         need = rules.blocked(loop)
         if need and loop.question is None:
             loop = replace(loop, question=self.ask(loop, need, "blocked"), strikes=0)

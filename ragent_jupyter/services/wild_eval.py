@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -24,24 +25,33 @@ _BEFORE, _AFTER = "eval-before.json", "eval-after.json"
 _FIRST = "eval-first.json"
 
 
+class Code(Protocol):
+    """adapters/trees.py: what runs did to the code that they were given."""
+
+    def code_changed(self, run_dir: Path) -> list[str]: ...
+    def inputs_changed(self, run_dir: Path) -> list[str]: ...
+
+
 class WildEval:
     """What was seen lies in each run's folder, so that a crash between the two looks loses nothing."""
 
-    def __init__(self, shell: Shell, runs: RunsDesk, project: Path) -> None:
+    def __init__(self, shell: Shell, runs: RunsDesk, project: Path, code: Code) -> None:
+        self.code = code
         self.shell = shell
         self.runs = runs
         self.project = project
         self.files = EvalFiles()
 
     def _loop(self, run: Run) -> Loop | None:
+        """The loop, where there is something to look at."""
         sweep = self.shell.sweeps.get(run.sweep_id or "")
         loop = self.shell.loops.get(sweep.loop_id) if sweep is not None and sweep.loop_id else None
-        return loop if loop is not None and loop.setup.eval_files else None
+        return loop if loop is not None and (loop.setup.eval_files or run.tree) else None
 
     def before(self, run: Run, run_dir: Path, cwd: str) -> None:
         """Called in a thread right before a launch. cwd: where the run will execute. Raises OSError."""
         loop = self._loop(run)
-        if loop is None or (run_dir / _BEFORE).exists():
+        if loop is None or not loop.setup.eval_files or (run_dir / _BEFORE).exists():
             return
         seen = self.files.snapshot_now(loop.setup, cwd)
         _write(run_dir / _BEFORE, {"root": cwd, "files": seen})
@@ -59,18 +69,26 @@ class WildEval:
         loop = self._loop(run)
         if loop is None or self.checked(run):
             return
-        void = await asyncio.to_thread(self._compare, loop, self.runs.folder(run.id))
+        void = await asyncio.to_thread(self._compare, loop, run, self.runs.folder(run.id))
         if void and void != run.void:
             log.warning("run %s is void: %s", run.id, void)
             await self.runs.feed(run.id, run_life.Edit({"void": void}))
         await asyncio.to_thread(_write, self.runs.folder(run.id) / _AFTER, {"void": void})
 
-    def _compare(self, loop: Loop, folder: Path) -> str:
+    def _compare(self, loop: Loop, run: Run, folder: Path) -> str:
+        if run.tree:
+            code = self.code.code_changed(folder)
+            if code:
+                return f"{', '.join(code[:3])} of its own code changed while it ran."
+            inputs = self.code.inputs_changed(folder)
+            if inputs:  # a cache beside the data is usual: said, not held against it
+                log.warning("run %s or another wrote into its inputs: %s", run.id, ", ".join(inputs[:5]))
         before = _read(folder / _BEFORE)
-        if before is None:
-            return ""  # it was never launched
+        if before is None or not loop.setup.eval_files:
+            return ""  # it was never launched, or nothing judges it
         first = _read(self.project / ".ragent" / "loops" / loop.id / _FIRST) or before
         now = self.files.snapshot_now(loop.setup, str(before["root"]))
+        # Each run of a tree has a folder of its own: what counts is what the files are, not where.
         return voided(before["files"], now) or drifted(first["files"], before["files"])
 
 
