@@ -24,6 +24,9 @@ from .standing import Standing, counts, spread
 RUNGS = (0.25, 0.5)
 ETA = 3
 _LEAST = 3  # comparable runs
+# Finished ones among them, at the half and at the quarter: what a slow starter can still gain is only known once one
+# has ended.
+_LEAST_FINISHED = (3, 6)
 _GAIN = 1.5  # times the greatest gain seen after the rung
 _NOISES = 2.0  # standard deviations that count as a difference
 _SMOOTH = 3  # points whose median stands for the value at a rung
@@ -83,9 +86,9 @@ def halving(view: View) -> list[tuple[StopRun, str]]:
 def _beaten(
     mine: Curve, finished: Sequence[Curve], live: Sequence[Curve], seeds: Sequence[Curve], usual: float, sign: float
 ) -> str:
-    if len(finished) < _LEAST:
-        return ""
-    for share in reversed(RUNGS):
+    for share, least in zip(reversed(RUNGS), _LEAST_FINISHED, strict=True):
+        if len(finished) < least:
+            return ""
         step = share * usual
         value = mine.at(step)
         if value is None:

@@ -218,7 +218,7 @@ def curve(final: float, gap: float = 1.0, upto: float = 1.0, rate: float = 4.0) 
 
 
 SEEDS = [trial(i, "baseline", 2.0 + 0.01 * i, seed=1000 + i, curve=curve(2.0 + 0.01 * i)) for i in range(3)]
-DONE = [trial(10 + i, value=1.8 + 0.05 * i, curve=curve(1.8 + 0.05 * i)) for i in range(4)]
+DONE = [trial(10 + i, value=1.8 + 0.05 * i, curve=curve(1.8 + 0.05 * i)) for i in range(5)]
 
 
 def live(final: float, upto: float, **more: Any) -> TrialView:
@@ -229,6 +229,11 @@ def test_a_run_far_behind_is_stopped_at_the_first_rung_and_not_before() -> None:
     assert halving(view([*SEEDS, *DONE, live(5.0, 0.2)])) == []
     ((stop, why),) = halving(view([*SEEDS, *DONE, live(5.0, 0.25)]))
     assert stop.run == "run_030" and stop.reason == why and "25%" in why
+
+
+def test_the_first_rung_takes_more_finished_runs_than_the_second() -> None:
+    assert halving(view([*SEEDS, *DONE[:4], live(5.0, 0.25)])) == []
+    assert len(halving(view([*SEEDS, *DONE[:4], live(5.0, 0.5)]))) == 1
 
 
 def test_a_run_that_may_still_win_goes_on() -> None:

@@ -73,8 +73,9 @@ def test_search_shares_the_baselines_first_seed_and_confirm_takes_fresh_ones() -
     assert not fresh & (base | search) and len(fresh) == 5
 
 
-def test_a_search_learns_in_at_least_five_rounds() -> None:
-    result = Sim(SPACE, letters, limits=Limits(runs=60), slots=4).run(mine())
+@pytest.mark.parametrize(("runs", "slots"), [(60, 4), (40, 8)])
+def test_a_search_learns_in_at_least_five_rounds(runs: int, slots: int) -> None:
+    result = Sim(SPACE, letters, limits=Limits(runs=runs), slots=slots).run(mine())
     assert len({t.sweep for t in result.of("search")}) >= 5
 
 
@@ -111,6 +112,10 @@ def test_a_script_without_a_seed_is_repeated_twice_and_its_best_stays_unconfirme
     result = Sim(SPACE, letters, limits=Limits(runs=20), seed_flag="").run(mine())
     assert shape(result) == {"baseline": 2, "search": 18}
     assert result.claimed is None and "Unconfirmed: the script has no seed flag" in result.loop.reason
+
+
+def test_a_tiny_budget_is_not_spent_on_repeats() -> None:
+    assert shape(Sim(SPACE, letters, limits=Limits(runs=5)).run(mine())) == {"baseline": 1, "search": 4}
 
 
 def test_a_deterministic_script_is_called_so_and_nothing_is_confirmed() -> None:
