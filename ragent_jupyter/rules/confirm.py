@@ -5,10 +5,10 @@ beats the baseline on seeds that no run of the loop had used when it was picked,
 having looked at many configurations before does not bias the test; having tested several does, and Holm's correction
 counts every candidate that the loop has put to the test so far, in this confirm stage and in those before it.
 
-Measured (tests/unit/rules/test_confirm.py, normal noise, the best 3 of 40 configurations confirmed at n = 5): where none
-is better than the baseline, a "confirmed" in 2.2 % of 600 loops and for 0.9 % of candidates. Where all are better by 1,
-2, 3 sigma of a single run: some candidate confirmed in 18, 61, 88 % of 150 loops, 8, 37, 67 % of candidates. Eight
-pairs instead of five find 2 sigma in 96 % of loops.
+Measured (tests/unit/rules/test_confirm.py, normal noise, the best 3 of 40 configurations confirmed at n = 5):
+where none is better than the baseline, a "confirmed" in 2.2 % of 600 loops and for 0.9 % of candidates;
+where all are better by 1, 2, 3 sigma of a single run, some candidate is confirmed in 18, 61, 88 % of 150 loops, and
+8, 37, 67 % of candidates are. Eight pairs instead of five find 2 sigma in 96 % of 300 loops.
 """
 
 from __future__ import annotations
