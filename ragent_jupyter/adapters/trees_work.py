@@ -255,7 +255,8 @@ def script_and_python(argv: Sequence[str], here: Path, which: Callable[[str], st
             python = (str(here / word) if "/" in word else which(word)) or ""
             if at + 1 < len(words) and words[at + 1] == "-m":
                 return str(here), python
-        if word.endswith(".py") and (here / word).is_file():
+        # runfiles/with_constants.py only runs another script: it is that one which counts.
+        if word.endswith(".py") and (here / word).is_file() and os.path.basename(word) != "with_constants.py":
             script = os.path.dirname(os.path.realpath(here / word))
             break
     return script, python
