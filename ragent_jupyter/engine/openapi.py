@@ -15,7 +15,7 @@ from ragent_jupyter.domain.sweep import Sweep
 from ragent_jupyter.domain.wild_report import Reproduction
 from ragent_jupyter.domain.wire_wild import Reproduce
 
-from . import gateway_routes, notebook_handlers
+from . import gateway_routes, notebook_handlers, wild_handlers
 from .base import EngineHandler
 from .openapi_chat import CHAT_ROWS
 
@@ -62,6 +62,7 @@ ROWS: list[Row] = [
     *CHAT_ROWS,
     *notebook_handlers.ROWS,
     *gateway_routes.ROWS,
+    *wild_handlers.ROWS,
 ]
 
 

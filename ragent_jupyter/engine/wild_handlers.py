@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 
 from ragent_jupyter.domain.errors import NotAllowed
-from ragent_jupyter.domain.wild import Holdout
+from ragent_jupyter.domain.wild import Holdout, Loop
 from ragent_jupyter.domain.wire_wild import (
     AnswerLoop,
     ChangeLimits,
     CreateLoop,
+    JournalReply,
+    LoopReply,
     LoopsReply,
     MergeLoop,
+    MergeReply,
     PatchLoop,
     ReorderEvents,
     Steer,
@@ -148,4 +152,29 @@ ROUTES: list[tuple[str, type[EngineHandler]]] = [
     (r"wild/([^/]+)/journal", LoopJournal),
     (r"wild/([^/]+)/merge", LoopMerge),
     (r"wild/([^/]+)/diff", LoopDiff),
+]
+
+ROWS: list[tuple[str, str, str, Any, int, Any]] = [
+    ("get", "wild", "Wild loops, newest first.", None, 200, LoopsReply),
+    ("post", "wild", "Start a loop; draft: say what would be run, and start nothing.", CreateLoop, 201, Loop),
+    ("get", "wild/{loop}", "A loop, its runs counted, and the summary.", None, 200, LoopReply),
+    ("patch", "wild/{loop}", "Goal, autonomy, policy, model, space.", PatchLoop, 200, Loop),
+    ("post", "wild/{loop}/pause", "Decide and start nothing for now.", None, 202, Loop),
+    ("post", "wild/{loop}/resume", "Go on.", None, 202, Loop),
+    ("post", "wild/{loop}/stop", "End it; runs: its runs too; now: without grace.", StopLoop, 202, Loop),
+    ("post", "wild/{loop}/steer", "Say something that the next decision hears.", Steer, 202, Loop),
+    ("post", "wild/{loop}/answer", "A person's answer to what it asks.", AnswerLoop, 202, Loop),
+    ("post", "wild/{loop}/report", "Write its report as it stands.", None, 202, Loop),
+    ("put", "wild/{loop}/limits", "Set limits anew; null removes one.", ChangeLimits, 200, Loop),
+    ("put", "wild/{loop}/queue", "Reorder or drop what waits to be decided.", ReorderEvents, 200, Loop),
+    (
+        "get",
+        "wild/{loop}/journal",
+        "Its ledger after a number; all of it as NDJSON by Accept.",
+        None,
+        200,
+        JournalReply,
+    ),
+    ("post", "wild/{loop}/merge", "Put its code on your branch.", MergeLoop, 200, MergeReply),
+    ("get", "wild/{loop}/diff", "What a merge would change, as text.", None, 200, None),
 ]
