@@ -1687,6 +1687,8 @@ export interface StatusReply {
   alerts: number;
   best: Record<string, unknown> | null;
   draining: boolean;
+  loops: number;
+  loops_waiting: number;
   problem: string | null;
 }
 
@@ -1996,6 +1998,7 @@ export interface PlansReply {
 /**
  * POST wild. command: "" lets the engine ask.  setup fields that are None are found out by reading the script.
  *
+ * holdout: its `id` is the file of the labels, which the engine seals away.
  * draft: answer with the loop as it would be (a `SetupReply`) and start nothing.
  */
 export interface CreateLoop {

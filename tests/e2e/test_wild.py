@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Page, expect
 
 from ragent_jupyter.domain.run import RunStatus
-from ragent_jupyter.domain.wild import Stage
+from ragent_jupyter.domain.wild import Option, Stage
 from ragent_jupyter.domain.wire import ErrorBody
 
 from .fake_door import make_run
@@ -61,11 +61,15 @@ def test_every_scene_is_whole_for_everybody(page: Page, scene: str) -> None:
             assert page.evaluate(inside) <= 0
 
 
-@pytest.mark.parametrize("width", [240, 280])
+@pytest.mark.parametrize("width", [240, 280, 340, 430])
 def test_all_tabs_fit_a_narrow_panel(page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 720})
+    """As in Lab's sidebar: the panel is narrow, the window is not; every tab that can has a count."""
+    page.set_viewport_size({"width": 1200, "height": 720})
     with a_night(question=question()) as door:
+        door.session("ses_b", status="waiting")
         to_wild(page, door)
+        page.add_style_tag(content=f"#app > .rg-panel {{ width: {width}px; margin: 0 }}")
+        expect(page.locator(".rg-badge")).to_have_count(3)
         for name in ("Chat", "Runs", "Charts", "Alerts", "Wild", "New run"):
             box = page.locator(".rg-tabs").get_by_role("button", name=name).first.bounding_box()
             assert box and box["x"] >= 0 and box["x"] + box["width"] <= width, (name, box)
@@ -106,6 +110,30 @@ def test_a_loop_is_checked_then_started_with_what_was_edited(page: Page) -> None
         assert (body["metric"], body["mode"], body["seed_flag"]) == ("val_loss", "min", "seed")
         assert (body["autonomy"], body["policy"]) == ("cautious", "llm")
         assert body["request_id"]
+
+
+def test_a_missing_command_is_asked_for_and_then_read(page: Page) -> None:
+    with WildDoor() as door:
+        options = [Option("python train.py", "python train.py"), Option("python fit.py", "python fit.py")]
+        door.asks = [question(id="setup:command", ref="command", text="Which command runs one training?",
+                              options=options, default="python train.py")]  # fmt: skip
+        to_wild(page, door)
+        page.get_by_role("button", name="Start a loop").click()
+        page.get_by_label("Goal").fill("Lower val_loss")
+        page.get_by_label("Files the model may change").fill("model.py, src/*.py")
+        page.get_by_role("button", name="Check", exact=True).click()
+        expect(page.get_by_label("Command", exact=True)).to_have_value("python train.py")
+        page.get_by_label("python fit.py").check()
+        expect(page.get_by_label("Command", exact=True)).to_have_value("python fit.py")
+        expect(page.get_by_role("button", name="Start loop")).to_have_count(0)
+        page.get_by_role("button", name="Check again").click()
+        page.get_by_role("button", name="Start loop").click()
+        expect(page.locator(".rg-wild-goal")).to_have_text("Lower val_loss")
+        first, second, third = sent(door, "wild")
+        assert isinstance(first, dict) and isinstance(second, dict) and isinstance(third, dict)
+        assert (first["command"], second["command"], third["command"]) == ("", "python fit.py", "python fit.py")
+        assert third["may_edit"] == ["model.py", "src/*.py"]
+        assert first["draft"] and second["draft"] and "draft" not in third
 
 
 def test_a_changed_command_is_checked_again_and_a_refusal_says_why(page: Page) -> None:

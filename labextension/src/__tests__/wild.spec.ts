@@ -413,19 +413,19 @@ describe('what a browser follows', () => {
   }
 
   it('reads the newest page, then what is told; a hole is read', async () => {
-    const { project, desk, grow } = await followed(250);
+    const { project, desk, grow } = await followed(1250);
     const model = new Ledger(desk, 'wld_1');
     model.start();
     await until(() => model.view().phase === 'ready');
-    expect(numbers(model.view().journal.entries)[0]).toBe(151);
+    expect(numbers(model.view().journal.entries)[0]).toBe(1151);
     grow();
-    await until(() => model.view().journal.total === 251);
+    await until(() => model.view().journal.total === 1251);
     grow(false);
     grow();
-    await until(() => numbers(model.view().journal.entries).at(-1) === 253);
+    await until(() => numbers(model.view().journal.entries).at(-1) === 1253);
     expect(numbers(model.view().journal.entries)).toHaveLength(103);
     await model.older();
-    expect(numbers(model.view().journal.entries)[0]).toBe(51);
+    expect(numbers(model.view().journal.entries)[0]).toBe(151);
     model.stop();
     project.release();
   });
@@ -437,7 +437,8 @@ describe('what a browser follows', () => {
     project.release();
     const before = played.asked.length;
     grow(false);
-    await new Promise(resolve => setTimeout(resolve, 300));
+    desk.put(aLoop({ entries: 9 })); // the answer to a wish that was on its way
+    await new Promise(resolve => setTimeout(resolve, 1700));
     expect(played.asked.length).toBe(before);
     project.hold();
     await until(() => played.asked.length > before);
@@ -453,7 +454,12 @@ describe('what a browser follows', () => {
     say('wild_created', { ...raw, question: { id: 'q' } as never });
     await until(() => desk.waiting() === 1);
     expect(desk.living()?.id).toBe('wld_2');
-    say('wild_ended', { ...raw, stage: 'ended', end: 'complete' });
+    say('wild_ended', {
+      ...raw,
+      stage: 'ended',
+      end: 'complete',
+      question: { id: 'q' } as never
+    });
     await until(() => desk.living()?.id === 'wld_1');
     expect(desk.waiting()).toBe(0);
     expect(desk.loops.all().map(loop => loop.id)).toEqual(['wld_1', 'wld_2']);

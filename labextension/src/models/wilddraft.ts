@@ -19,6 +19,8 @@ export interface WildDraft {
   /** As typed; "" is no limit. */
   limits: Partial<Record<MeterName, string>>;
   until: string;
+  /** Globs of files that a model may change, with commas between them; "" none. */
+  mayEdit: string;
 }
 
 export const BLANK_LOOP: WildDraft = {
@@ -27,7 +29,8 @@ export const BLANK_LOOP: WildDraft = {
   policy: '',
   autonomy: 'balanced',
   limits: { hours: '8', runs: '100' },
-  until: ''
+  until: '',
+  mayEdit: ''
 };
 
 export const WHOLE_NUMBERS: ReadonlySet<MeterName> = new Set([
@@ -84,6 +87,10 @@ export function asLoop(draft: WildDraft): Made<CreateLoop> {
   };
   if (draft.policy) {
     body.policy = draft.policy;
+  }
+  const globs = splitValues(draft.mayEdit.replace(/\n/g, ','));
+  if (globs.length && draft.policy !== 'builtin') {
+    body.may_edit = globs;
   }
   return { body };
 }

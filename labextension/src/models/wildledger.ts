@@ -8,6 +8,8 @@ import { isBehind, joined, NO_JOURNAL, wholeEntry, type Journal } from './wild';
 import type { WildDesk } from './wilddesk';
 
 export const LEDGER_PAGE = 100;
+/** Who goes back goes far back. */
+const OLDER_PAGE = 1000;
 /** A ledger that grew by more than this while nobody looked is read anew from its end. */
 const FAR_BEHIND = 1000;
 
@@ -105,7 +107,7 @@ export class Ledger {
       return;
     }
     this.set({ loadingOlder: true });
-    const after = Math.max(0, first - 1 - LEDGER_PAGE);
+    const after = Math.max(0, first - 1 - OLDER_PAGE);
     try {
       const reply = await this.desk.api.journal(
         this.id,

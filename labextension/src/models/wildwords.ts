@@ -214,7 +214,9 @@ export function actionLine(raw: unknown, trans: Trans): string {
 
 /** One line of the ledger. */
 export function entryLine(entry: Entry, trans: Trans): string {
-  const action = entry.action ? actionLine(entry.action, trans) : '';
+  // What a person asked for is best said by what came of it.
+  const wished = record(entry.action).do === 'wish' && entry.result;
+  const action = entry.action && !wished ? actionLine(entry.action, trans) : '';
   if (action) {
     return action;
   }

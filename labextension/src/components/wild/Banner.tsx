@@ -19,7 +19,8 @@ import {
   stateWord,
   until
 } from '../../models/wildwords';
-import type { Loop } from '../../wire';
+import type { Loop, RunStatus } from '../../wire';
+import { statusWord } from '../Glyph';
 import { Icon } from '../Icon';
 import { Notice } from '../Notice';
 import { LimitsForm } from './LimitsForm';
@@ -130,6 +131,17 @@ function Elapsed({ loop }: { loop: Loop }): JSX.Element {
   );
 }
 
+const ORDER: readonly RunStatus[] = [
+  'running',
+  'launching',
+  'stopping',
+  'queued',
+  'ready',
+  'finished',
+  'failed',
+  'stopped'
+];
+
 /** The best so far, runs by state, alerts, money: each a link where there is something to see. */
 function Figures({ loop }: { loop: Loop }): JSX.Element {
   const { panel, trans } = useHost();
@@ -138,15 +150,8 @@ function Figures({ loop }: { loop: Loop }): JSX.Element {
   const sure = verdict?.verdict === 'confirmed';
   const { best, spent } = loop;
   const counts = reply?.counts ?? {};
-  const ranks: [string, string][] = [
-    ['running', trans.__('running')],
-    ['queued', trans.__('queued')],
-    ['finished', trans.__('finished')],
-    ['failed', trans.__('failed')],
-    ['stopped', trans.__('stopped')]
-  ];
-  const runs = ranks.flatMap(([status, word]) =>
-    counts[status] ? [`${counts[status]} ${word}`] : []
+  const runs = ORDER.flatMap(status =>
+    counts[status] ? [`${counts[status]} ${statusWord(status, trans)}`] : []
   );
   return (
     <div className="rg-wild-figures">

@@ -13,9 +13,11 @@ export function CheckedView(props: {
   checked: Checked;
   wrong: string | null;
   onChange: (next: Checked) => void;
+  /** A question about the command was answered: that one is to be read. */
+  onCommand: (command: string) => void;
 }): JSX.Element {
   const { trans } = useHost();
-  const { checked, head, wrong, onChange } = props;
+  const { checked, head, wrong, onChange, onCommand } = props;
   const { reply } = checked;
   const id = React.useId();
   return (
@@ -24,7 +26,13 @@ export function CheckedView(props: {
         {trans.__('What would be run')}
       </h2>
       {reply.asks.map(ask => (
-        <Ask key={ask.id} ask={ask} checked={checked} onChange={onChange} />
+        <Ask
+          key={ask.id}
+          ask={ask}
+          checked={checked}
+          onChange={onChange}
+          onCommand={onCommand}
+        />
       ))}
       <div className="rg-command">
         <pre>{reply.setup.command || trans.__('no command yet')}</pre>
@@ -83,9 +91,10 @@ function Ask(props: {
   ask: Question;
   checked: Checked;
   onChange: (next: Checked) => void;
+  onCommand: (command: string) => void;
 }): JSX.Element {
   const { trans } = useHost();
-  const { ask, checked, onChange } = props;
+  const { ask, checked, onChange, onCommand } = props;
   const id = React.useId();
   const given = checked.answers[ask.id];
   const choice = given?.choice ?? ask.default;
@@ -93,6 +102,9 @@ function Ask(props: {
   const set = (next: Answer) => {
     const answers = { ...checked.answers, [ask.id]: next };
     const said = withAnswers({ goal: '' }, [ask], answers);
+    if (said.command) {
+      onCommand(said.command);
+    }
     onChange({
       ...checked,
       answers,

@@ -19,15 +19,18 @@ import { LimitFields } from './LimitsForm';
 /** As they are typed, in any language. */
 const EXAMPLE = {
   goal: 'Get val_loss as low as possible',
-  command: 'python train.py'
+  command: 'python train.py',
+  edit: 'model.py, src/**/*.py'
 };
 
 const newRequestId = (): string =>
   crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
 
 /** What a check depends on: limits and autonomy may change after it. */
-const keyOf = ({ goal, command, policy }: WildDraft): string =>
-  JSON.stringify([goal.trim(), command.trim(), policy]);
+const keyOf = (draft: WildDraft): string => {
+  const { goal, command, policy, mayEdit } = draft;
+  return JSON.stringify([goal.trim(), command.trim(), policy, mayEdit]);
+};
 
 /** A goal and its limits; then what would be run and searched, to be seen and changed before anything starts. */
 export function WildForm(): JSX.Element {
@@ -87,9 +90,18 @@ export function WildForm(): JSX.Element {
       return;
     }
     setLead(trans.__('Not checked.'));
+    // What a person has said about the metric is not read from the script again.
+    const own =
+      checked && checked.metric !== checked.reply.setup.metric
+        ? { metric: checked.metric.trim(), mode: checked.mode }
+        : {};
     doing(async () => {
-      const reply = await wild.api.draft(body);
+      const reply = await wild.api.draft({ ...body, ...own });
       const asked = withAnswers({ goal: '' }, reply.asks, {});
+      if (asked.command && !body.command) {
+        // Which command is to be answered, and then that one is read.
+        panel.set({ wild: { ...typed, command: asked.command } });
+      }
       setChecked({
         key: keyOf(draft),
         reply,
@@ -194,6 +206,13 @@ export function WildForm(): JSX.Element {
         model={model}
         onChange={next => set({ policy: next })}
       />
+      {policy !== 'builtin' && (
+        <MayEdit
+          id={`${id}-edit`}
+          value={draft.mayEdit}
+          onChange={mayEdit => set({ mayEdit })}
+        />
+      )}
       <AutonomyField
         value={draft.autonomy}
         onChange={autonomy => set({ autonomy })}
@@ -221,6 +240,7 @@ export function WildForm(): JSX.Element {
             checked={checked}
             wrong={wrongKnob}
             onChange={setChecked}
+            onCommand={command => set({ command })}
           />
         </>
       )}
@@ -333,6 +353,34 @@ function useWildModel(): ModelInfo | null | undefined {
     };
   }, [desk]);
   return model;
+}
+
+function MayEdit(props: {
+  id: string;
+  value: string;
+  onChange: (globs: string) => void;
+}): JSX.Element {
+  const { trans } = useHost();
+  const { id, value, onChange } = props;
+  return (
+    <div className="rg-field">
+      <label htmlFor={id}>{trans.__('Files the model may change')}</label>
+      <input
+        id={id}
+        className="rg-input rg-code"
+        placeholder={EXAMPLE.edit}
+        spellCheck={false}
+        aria-describedby={`${id}-hint`}
+        value={value}
+        onChange={event => onChange(event.target.value)}
+      />
+      <p id={`${id}-hint`} className="rg-dim">
+        {trans.__(
+          'None if empty. Changes go onto a branch of their own; you merge.'
+        )}
+      </p>
+    </div>
+  );
 }
 
 function Policy(props: {

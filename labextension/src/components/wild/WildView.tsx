@@ -76,17 +76,19 @@ function LoopView({ loop }: { loop: Loop }): JSX.Element {
           <QueueView loop={loop} />
           <Timeline loop={loop} />
         </div>
-      </div>
-      <SetupView loop={loop} />
-      <LoopList but={loop.id} />
-      <div className="rg-wild-part">
-        <button
-          type="button"
-          className="rg-button"
-          onClick={() => panel.newLoop()}
-        >
-          <Icon name="plus" /> {trans.__('Start another loop')}
-        </button>
+        <div className="rg-wild-foot">
+          <SetupView loop={loop} />
+          <LoopList but={loop.id} />
+          <div className="rg-wild-part">
+            <button
+              type="button"
+              className="rg-button"
+              onClick={() => panel.newLoop()}
+            >
+              <Icon name="plus" /> {trans.__('Start another loop')}
+            </button>
+          </div>
+        </div>
       </div>
     </div>
   );
