@@ -52,7 +52,7 @@ def add_to(add: Callable[..., Any]) -> None:
         help="who decides: rules, a model, both (default: a model where one is configured)")  # fmt: skip
     add("--model", default=None, metavar="PROVIDER:MODEL", help="which model decides")
     add("--autonomy", choices=("cautious", "balanced", "full"), default=None,
-        help="what it asks before: everything | code and what costs | nothing (default: balanced)")  # fmt: skip
+        help="asks before everything | critical alerts, large sweeps | nothing (default: balanced)")  # fmt: skip
     add("--max-runs", default=None, metavar="N", help="limits; where none is given: 8 hours, 100 runs")
     add("--max-iterations", default=None, metavar="N")
     add("--max-hours", default=None, metavar="H", help="wall clock, pauses excluded")
