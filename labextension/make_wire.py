@@ -44,7 +44,7 @@ MODULES = (run, sweep, alert, metrics, model, chat, ports_mind, events, script, 
 SKIP = {"Row", "Record", "StoredRecord", "_Part", "View", "TrialView", "Objective", "Ambiguous", "FileEdit"} | {
     action.__name__ for action in get_args(wild.Action)
 }
-RENAMED = {wild.Task: "LoopTask"}  # a chat's plan has tasks too
+RENAMED: dict[type, str] = {}  # words that two modules use for different things
 ONLY = {  # of these modules a browser sees no more than this
     model: {"Usage", "ModelInfo"},
     ports_mind: {"KeyState", "CellEdit", "CellView", "NotebookView"},

@@ -170,7 +170,7 @@ class Question(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ref: str = ""  # the alert's id, the setup's field
 
 
-class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LoopTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     text: str
     state: Literal["todo", "doing", "done", "dropped"] = "todo"
@@ -258,7 +258,7 @@ class Analyse(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="analys
 
     text: str
     findings: list[str] = []
-    tasks: list[Task] = []  # the plan as it now is; [] leaves it
+    tasks: list[LoopTask] = []  # the plan as it now is; [] leaves it
 
 
 class Confirm(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="confirm", tag_field="do"):
@@ -418,7 +418,7 @@ class Loop(Struct, frozen=True, kw_only=True, omit_defaults=True):
     purpose: str = ""
     told: list[str] = []
     owed: list[Any] = []  # list[Action], as JSON
-    plan: list[Task] = []
+    plan: list[LoopTask] = []
     steer: list[str] = []
     answers: list[tuple[str, str]] = []  # (question, answer), newest last
     baseline: Baseline | None = None

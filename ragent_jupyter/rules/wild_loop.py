@@ -34,7 +34,7 @@ from ragent_jupyter.domain.wild import (
     ResolveAlert,
     Stage,
     StopRun,
-    Task,
+    LoopTask,
     Verdict,
     Waiting,
 )
@@ -306,7 +306,7 @@ def changed_setup(loop: Loop, fields: dict[str, Any]) -> Any:
         raise BadInput(f"The setup cannot be changed so: {error}.", "Send fields of the right type.") from None
 
 
-def _merged(plan: Sequence[Task], news: Sequence[Task]) -> list[Task]:
+def _merged(plan: Sequence[LoopTask], news: Sequence[LoopTask]) -> list[LoopTask]:
     """The plan with its tasks' new states; tasks that are not named stay; a done task is never undone."""
     said = {task.id: task for task in news}
     kept = [said.pop(t.id, t) if t.state != "done" else (said.pop(t.id, t) and t) for t in plan]

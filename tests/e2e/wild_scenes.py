@@ -21,7 +21,7 @@ from ragent_jupyter.domain.wild import (
     Seen,
     Spent,
     Stage,
-    Task,
+    LoopTask,
     Verdict,
     Waiting,
 )
@@ -129,10 +129,10 @@ def a_night(n: int = 30, **more: Any) -> WildDoor:
     fields: dict[str, Any] = {
         "queue": queue,
         "plan": [
-            Task(id="1", text="Measure the baseline on 5 seeds", state="done"),
-            Task(id="2", text="Screen 6 flags at 5 epochs", state="dropped"),
-            Task(id="3", text="Search lr, dropout and optimizer", state="doing"),
-            Task(id="4", text="Confirm the best 3 on fresh seeds"),
+            LoopTask(id="1", text="Measure the baseline on 5 seeds", state="done"),
+            LoopTask(id="2", text="Screen 6 flags at 5 epochs", state="dropped"),
+            LoopTask(id="3", text="Search lr, dropout and optimizer", state="doing"),
+            LoopTask(id="4", text="Confirm the best 3 on fresh seeds"),
         ],
         "baseline": Baseline(runs=[], values=[0.31, 0.312], mean=0.3101, sigma=0.004, n=5),
         "best": Candidate(params=BEST, runs=["run_00005007"], value=0.2611),
@@ -314,7 +314,7 @@ def _long() -> tuple[WildDoor, Scene]:
     door = a_night(
         12, goal=LONG + " and then some words about what it is for, again and again" * 4,
         queue=[event(1, "human", LONG), event(2, "critical", LONG)],
-        plan=[Task(id="1", text=LONG, state="doing")],
+        plan=[LoopTask(id="1", text=LONG, state="doing")],
         best=Candidate(params={LONG: 0.1}, runs=[], value=0.2),
         verdicts=[msgspec.structs.replace(VERDICTS[0], params={LONG: 1}, why=LONG)],
         setup=msgspec.structs.replace(SETUP, metric=LONG),
@@ -326,7 +326,7 @@ def _long() -> tuple[WildDoor, Scene]:
 
 def hostile() -> WildDoor:
     door = a_night(
-        0, goal=EVIL, queue=[event(1, "human", EVIL)], plan=[Task(id="1", text=EVIL)],
+        0, goal=EVIL, queue=[event(1, "human", EVIL)], plan=[LoopTask(id="1", text=EVIL)],
         question=question(text=EVIL, options=[Option("a", EVIL)], default="a", held=[{"do": EVIL, "reason": EVIL}]),
         verdicts=[msgspec.structs.replace(VERDICTS[0], params={EVIL: EVIL}, why=EVIL)], findings=[EVIL],
         setup=msgspec.structs.replace(SETUP, metric=EVIL), reason=EVIL, branch=EVIL, commits=["a", EVIL],

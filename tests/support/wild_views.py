@@ -17,7 +17,7 @@ from ragent_jupyter.domain.wild import (
     LoopEvent,
     Setup,
     Stage,
-    Task,
+    LoopTask,
     TrialView,
     View,
 )
@@ -60,7 +60,7 @@ def loop(**more: Any) -> Loop:
         "id": "wld_1", "goal": "Lower the validation loss.", "created_at": 1.0, "setup": setup(), "policy": "llm",
         "limits": Limits(runs=40),
         "baseline": Baseline(runs=["run_b"], values=[1.0, 1.1, 0.9], mean=1.0, sigma=0.1, n=3),
-        "plan": [Task(id="t1", text="Search lr", state="doing")], "findings": ["lr 0.01 is stable"], "iteration": 2,
+        "plan": [LoopTask(id="t1", text="Search lr", state="doing")], "findings": ["lr 0.01 is stable"], "iteration": 2,
         **more,
     }  # fmt: skip
     return Loop(**given)

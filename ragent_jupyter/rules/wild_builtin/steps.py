@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ragent_jupyter.domain.wild import Action, Analyse, Promise, Seen, Task
+from ragent_jupyter.domain.wild import Action, Analyse, Promise, Seen, LoopTask
 
 from .standing import Standing
 
@@ -27,7 +27,7 @@ _PLAN = (
 )
 
 
-def tasks(at: Standing, doing: str) -> list[Task]:
+def tasks(at: Standing, doing: str) -> list[LoopTask]:
     """The plan as it now is. What stands before the task that is being done, and left no trace, was dropped."""
     order = [name for name, _ in _PLAN]
     place = order.index(doing)
@@ -40,7 +40,7 @@ def tasks(at: Standing, doing: str) -> list[Task]:
             state = "todo"
         else:
             state = "done" if traces.get(name) else "dropped"
-        found.append(Task(id=name, text=text, state=state))  # type: ignore[arg-type]
+        found.append(LoopTask(id=name, text=text, state=state))  # type: ignore[arg-type]
     return found
 
 

@@ -24,7 +24,7 @@ from ragent_jupyter.domain.wild import (
     ProposeSweep,
     ResolveAlert,
     StopRun,
-    Task,
+    LoopTask,
 )
 from ragent_jupyter.rules.wild_tags import MAX_POINTS, points_of
 
@@ -127,7 +127,7 @@ def _edit(args: Edit) -> EditCode:
 
 
 def _learnt(args: Learnt) -> Analyse:
-    tasks = [Task(id=task.id, text=task.text, state=task.state) for task in args.tasks[:50]]
+    tasks = [LoopTask(id=task.id, text=task.text, state=task.state) for task in args.tasks[:50]]
     return Analyse(text=args.text, findings=args.findings[:20], tasks=tasks)
 
 

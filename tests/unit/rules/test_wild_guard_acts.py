@@ -22,7 +22,7 @@ from ragent_jupyter.domain.wild import (
     ProposeSweep,
     ResolveAlert,
     StopRun,
-    Task,
+    LoopTask,
     TrialView,
     Verdict,
     View,
@@ -204,7 +204,7 @@ def test_promises() -> None:
 
 def test_an_analysis_says_something() -> None:
     assert "says nothing" in refused(Analyse(text=" "))
-    assert "same id" in refused(Analyse(text="x", tasks=[Task(id="1", text="a"), Task(id="1", text="b")]))
+    assert "same id" in refused(Analyse(text="x", tasks=[LoopTask(id="1", text="a"), LoopTask(id="1", text="b")]))
     assert len(passed(Analyse(text="x" * 50_000)).action.text) == 20_000  # type: ignore[union-attr]
 
 

@@ -24,7 +24,7 @@ from ragent_jupyter.domain.wild import (
     Spent,
     Stage,
     StopRun,
-    Task,
+    LoopTask,
     Verdict,
 )
 from ragent_jupyter.rules import wild_loop as w
@@ -321,11 +321,11 @@ def test_a_sweep_that_begins_counts_once_however_often_it_is_told() -> None:
 
 
 def test_the_plan_s_done_tasks_stay_done() -> None:
-    state = loop(plan=[Task(id="a", text="baseline", state="done"), Task(id="b", text="search")])
+    state = loop(plan=[LoopTask(id="a", text="baseline", state="done"), LoopTask(id="b", text="search")])
     news = [
-        Task(id="a", text="baseline", state="todo"),
-        Task(id="b", text="search", state="doing"),
-        Task(id="c", text="x"),
+        LoopTask(id="a", text="baseline", state="todo"),
+        LoopTask(id="b", text="search", state="doing"),
+        LoopTask(id="c", text="x"),
     ]
     state = w.decided(
         w.taken(state, w.event("human", "", 1.0)), [Analyse(text="x", tasks=news)], None, empty=False, refusal=""

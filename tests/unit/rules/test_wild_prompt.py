@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ragent_jupyter.domain.alert import Choice, Evidence
 from ragent_jupyter.domain.sweep import Values
-from ragent_jupyter.domain.wild import Baseline, Candidate, Knob, LoopEvent, Stage, Task, Verdict, View
+from ragent_jupyter.domain.wild import Baseline, Candidate, Knob, LoopEvent, Stage, LoopTask, Verdict, View
 from ragent_jupyter.rules.compaction import tokens_of_text
 from ragent_jupyter.rules.wild_prompt import NAMES, ROOM, SKILL_OF, failure_kind, fitted, sections, tools_for
 from tests.support.wild_views import alert, entry, event, setup, trial, view
@@ -97,7 +97,7 @@ def test_the_person_s_words_stand_outside_of_the_quotation_and_others_words_insi
         [trial(1, 0.5, params={evil: evil}, reason=evil, log_line=evil, failure="exit", status="failed", purpose=evil)],
         alerts=[alert(title=evil, text=evil, choices=[Choice(evil, "ignore", evil)], evidence=Evidence(metric=evil))],
         setup=setup(command=evil, metric=evil, space={evil: Knob(dim=Values([evil]), default=evil)}, may_edit=[evil]),
-        plan=[Task(id="t1", text=evil)], findings=[evil], entries=[entry(1, reasoning=evil, result=evil)],
+        plan=[LoopTask(id="t1", text=evil)], findings=[evil], entries=[entry(1, reasoning=evil, result=evil)],
         answers=[(evil, "the second one")], steer=["try the big model"],
         verdicts=[Verdict(params={evil: evil}, verdict="worse", why=evil)],
     )  # fmt: skip
@@ -124,7 +124,7 @@ def test_it_fits_whatever_there_is(trials: int, long: int, wide: bool, kind: str
     seen = view(
         many, alerts=[alert(id=f"alt_{n}", title=word, text=word) for n in range(50)], goal=word * 5, runs_left=3,
         setup=setup(space=space, command=word, metric=word, may_edit=[word] * 100, eval_files=[word] * 100),
-        plan=[Task(id=f"t{n}", text=word) for n in range(100)], findings=[word] * 100, steer=[word] * 50,
+        plan=[LoopTask(id=f"t{n}", text=word) for n in range(100)], findings=[word] * 100, steer=[word] * 50,
         answers=[(word, word)] * 50, entries=[entry(n, reasoning=word, result=word) for n in range(50)],
         rules=[word] * 200, verdicts=[Verdict(params={word: word}, verdict="worse", why=word)] * 50,
     )  # fmt: skip
