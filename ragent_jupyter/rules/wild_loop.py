@@ -27,6 +27,7 @@ from ragent_jupyter.domain.wild import (
     Launch,
     Loop,
     LoopEvent,
+    LoopTask,
     Option,
     Promise,
     ProposeSweep,
@@ -34,7 +35,6 @@ from ragent_jupyter.domain.wild import (
     ResolveAlert,
     Stage,
     StopRun,
-    LoopTask,
     Verdict,
     Waiting,
 )

@@ -218,7 +218,7 @@ class SweepsDesk:
     async def _launch(self, sweep: Sweep, index: int) -> None:
         trial = sweep.trials[index]
         params = trial.params
-        seed = next((value for name, value in params.items() if "seed" in name.lower()), None)
+        seed = next((value for name, value in params.items() if name.lower().endswith("seed")), None)
         tree = trial.tree or sweep.tree
         body = CreateRun(
             command=command_for(sweep.command, params, sweep.space.flag, sweep.space.flags),

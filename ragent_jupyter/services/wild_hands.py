@@ -15,6 +15,9 @@ from ragent_jupyter.domain.wild import Action, EditCode, LoopEvent, Option, Prom
 from ragent_jupyter.rules.wild_guard import NeedsPerson, Refused, check
 from ragent_jupyter.rules.wild_loop import encode_actions
 
+_ALERT_S = 300.0  # a question about a critical alert: then its safe answer is given, or a night ends with its first NaN
+_NEED_S = 3600.0  # any other question
+
 
 class Said(msgspec.Struct, frozen=True):
     """One action that was said, and what became of it."""
@@ -101,6 +104,7 @@ class DecisionHands:
                 about="alert" if alert else "approval",
                 held=encode_actions([action for action, _ in self.asked]),
                 ref=self.event.ref,
+                default_at=self._until(_ALERT_S if alert else _NEED_S),
             )
         for action in self.accepted:
             if isinstance(action, Promise) and action.word == "NEEDS_HUMAN":
@@ -114,8 +118,13 @@ class DecisionHands:
                     asked_at=self.now,
                     about="need",
                     ref=self.event.ref,
+                    default_at=self._until(_NEED_S),
                 )
         return None
+
+    def _until(self, seconds: float) -> float | None:
+        """When the default is taken. A cautious loop waits for its person however long that takes."""
+        return None if self.view.loop.autonomy == "cautious" else self.now + seconds
 
 
 async def make_edit(trees: Trees | None, view: View, action: EditCode, commits: Sequence[str]) -> str:

@@ -114,21 +114,22 @@ class WildViews:
         alerts = [AlertSeen(a.id, a.run_id, a.severity.value, a.title) for a in self.alerts_of(loop)]
         over = sweep is None or sweep.status.terminal
         quiet = over and all(run.terminal for run in seen)
+        short_of = self._tight(loop, spent) if quiet else None
         return World(
             now=self.shell.clock.now(),
             runs=seen,
             alerts=alerts,
             sweep_over=over,
             hit=hit(loop.limits, spent),
-            tight=self._tight(loop, spent) if loop.promised else None,
+            tight=short_of,
             goal=self._goal(loop, runs) if quiet else "",
-            to_confirm=quiet and needs_confirm(self.view(loop)),
+            to_confirm=quiet and short_of is None and needs_confirm(self.view(loop)),
         )
 
     def _tight(self, loop: Loop, spent: Spent) -> tuple[str, str] | None:
-        """Whether a limit leaves no room for one candidate and the baseline on as many seeds as a verdict takes."""
+        """The limit that leaves no room for a candidate and the baseline on the fewest seeds that a verdict takes."""
         usual = loop.baseline.seconds if loop.baseline else 0.0
-        return tight(loop.limits, spent, usual, self.slots(loop), 2 * max(FEWEST, loop.setup.seeds))
+        return tight(loop.limits, spent, usual, self.slots(loop), 2 * FEWEST)
 
     def _told(self, run: Run) -> str:
         reason = f": {run.reason.text}" if run.reason else ""

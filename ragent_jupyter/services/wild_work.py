@@ -16,6 +16,7 @@ from ragent_jupyter.domain.sweep import SearchSpace
 from ragent_jupyter.domain.wild import Action, Candidate, Confirm, Launch, Loop, ProposeSweep, Verdict, View
 from ragent_jupyter.domain.wire import CreateSweep
 from ragent_jupyter.rules.confirm import candidates, plan_seeds, verdicts
+from ragent_jupyter.rules.wild_confirming import seeds_that_fit
 from ragent_jupyter.runfiles.spec import read_base_env
 
 from .alerts import AlertsDesk
@@ -128,13 +129,11 @@ class WildWork:
         if not arms:
             raise CannotBeDone("There is no candidate better than the baseline to confirm.", "Search on, or end.")
         base = loop.commits[0] if loop.commits else ""
-        n = max(1, loop.setup.seeds)
-        if view.runs_left is not None:
-            # Fewer candidates before fewer seeds: a verdict on too few pairs says nothing.
-            while len(arms) > 1 and (len(arms) + 1) * n > view.runs_left:
-                arms = arms[:-1]
-            n = min(n, view.runs_left // (len(arms) + 1))
-        if n < 1:
+        # Fewer candidates before fewer seeds: a verdict on too few pairs says nothing.
+        while len(arms) > 1 and seeds_that_fit(view, len(arms)) < loop.setup.seeds:
+            arms = arms[:-1]
+        n = seeds_that_fit(view, len(arms))
+        if n < 2:
             raise CannotBeDone("Too few runs are left to confirm anything.", "Raise the limit of runs.")
         name = loop.setup.seed
         seeds: list[int | None] = [*plan_seeds(view, n)] if name else [None] * n
@@ -193,9 +192,10 @@ class WildWork:
 
 def wanted(view: View, action: Confirm, top: int) -> list[Candidate]:
     """Who is put to the test: those of the named runs, else the best ones."""
-    found = candidates(view, max(top, len(action.runs) or top), untested=not action.runs)
     if not action.runs:
-        return found[:top]
+        # What is too good to be believed is not put forward by itself; a person or a policy may name it.
+        found = candidates(view, top + 10, untested=True)
+        return [c for c in found if not c.suspicious][: max(1, top)]
     named = set(action.runs)
     return [c for c in candidates(view, 10_000) if named & set(c.runs)][: max(1, top)]
 

@@ -19,12 +19,12 @@ from ragent_jupyter.domain.wild import (
     EditCode,
     FileEdit,
     Launch,
+    LoopTask,
     Option,
     Promise,
     ProposeSweep,
     ResolveAlert,
     StopRun,
-    LoopTask,
 )
 from ragent_jupyter.rules.wild_tags import MAX_POINTS, points_of
 
