@@ -154,9 +154,10 @@ def reasons(out: Out, one: Entry) -> list[str]:
     if one.evidence:
         seen = [" ".join(filter(None, [e.kind, e.ref, value_text(e.value), e.text])) for e in one.evidence[:8]]
         lines.append(f"saw: {'; '.join(seen)}")
-    if one.reasoning:
+    action = one.action if isinstance(one.action, dict) else {}
+    if one.reasoning and one.reasoning not in (action.get("text"), action.get("reason"), action.get("why")):
         lines.append(f"why: {one.reasoning}")
-    if one.result and one.action:
+    if one.result and action and action.get("do") != "wish":  # a wish's result stands in its line
         lines.append(f"result: {one.result}")
     return [out.paint(f"               {clean(line, 240)}", "2") for line in lines]
 

@@ -219,6 +219,8 @@ def action_text(action: Any) -> str:
 def entry_text(entry: Entry) -> str:
     """One line of the ledger: what was done, else what came of it, else what it was about."""
     text = action_text(entry.action) or w.quoted(entry.result or entry.reasoning)
+    if isinstance(entry.action, Mapping) and entry.action.get("do") == "wish" and entry.result:
+        text += f": {w.quoted(entry.result)}"
     if not text and entry.event is not None:
         text = event_text(entry.event)
     outcome = _OUTCOMES.get(entry.outcome, "")

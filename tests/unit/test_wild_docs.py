@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import get_args
 
 from ragent_jupyter.cli import wild_args
-from ragent_jupyter.cli.main import _parser
-from ragent_jupyter.client.wild_typed import USUAL, limit_name, limits_text
+from ragent_jupyter.cli.main import _parse, _parser
+from ragent_jupyter.client.wild_typed import USUAL, limit_name, limits_of, limits_text
 from ragent_jupyter.domain.wild import Autonomy, Limits, PolicyKind, VerdictWord
 from ragent_jupyter.rules.wild_loop import diagram
 
@@ -34,6 +35,16 @@ def test_every_limit_is_in_the_table_under_its_name_and_option() -> None:
     assert {f"--{option}" for _, option in rows} <= options()
     assert [limit_name(option) for name, option in rows] == [name for name, _ in rows]
     assert "8 hours, 100 runs" in TEXT and limits_text(USUAL) == "8 h, 100 runs"
+
+
+def test_every_command_line_of_the_page_is_a_goal_or_a_verb() -> None:
+    lines = [re.sub(r"   .*| > [\w.]+$", "", line) for line in re.findall(r"^(ragent wild .*)$", TEXT, re.MULTILINE)]
+    assert len(lines) > 20
+    for line in lines:
+        verb, words, goal = wild_args.split(_parse(shlex.split(line)[1:]))
+        assert verb or goal, line
+        if verb in ("limits",):
+            limits_of(words, Limits(runs=100, cost_usd=1.0))
 
 
 def test_options_verbs_and_words_of_the_page_are_those_there_are() -> None:

@@ -308,6 +308,22 @@ def test_the_ledger_as_lines_and_as_jsonl(wild: FakeWild, ragent: Ragent) -> Non
     assert [one["n"] for one in document["entries"]] == [39, 40] and document["total"] == 40
 
 
+def test_what_was_decided_is_said_in_words(wild: FakeWild, ragent: Ragent) -> None:
+    actions: list[tuple[dict[str, Any], str]] = [
+        ({"do": "wish", "wish": "steer"}, "Asked for: steer: done so"),
+        ({"do": "verdict", "params": {"lr": 0.1}, "verdict": "worse", "why": "It lost."}, "lr 0.1: worse. It lost."),
+        ({"do": "stop_run", "run": "run_1", "reason": "no hope"}, "Stop run_1: no hope"),
+        ({"do": "edit_code", "summary": "a warm-up"}, "Change code: a warm-up"),
+        ({"do": "promise", "word": "COMPLETE", "text": "that is all"}, "Nothing left to try: that is all"),
+        ({"do": "change_setup", "fields": {"metric": "acc"}}, "Change the set-up: metric"),
+        ({"do": "fly"}, "fly"),
+    ]
+    wild.entries = [entry(n, action=action, result="done so") for n, (action, _) in enumerate(actions, 1)]
+    wild.loop["entries"] = len(actions)
+    out = ragent("wild", "journal").out
+    assert [words for _, words in actions if f"rule:tpe: {words}\n" not in out] == []
+
+
 def test_the_ledger_is_followed_as_ndjson_to_the_end(engine: FakeEngine, ragent: Ragent) -> None:
     wild = play(engine, entry(2, result="two"), entry(3, result="three"), ENDED)
     wild.entries = [entry(1, result="one")]
