@@ -236,11 +236,22 @@ class Driver(Book):
         loop = rules.decided(loop, hands.accepted, question, empty=empty, refusal=hands.refusal)
         if hands.commits:
             loop = replace(loop, commits=[*loop.commits, *hands.commits])
-        loop = replace(loop, waiting=None)
+        loop = self._measured(replace(loop, waiting=None))
         need = rules.blocked(loop)
         if need and loop.question is None:
             loop = replace(loop, question=self.ask(loop, need, "blocked"), strikes=0)
         await self.commit(loop, entries)
+
+    def _measured(self, loop: Loop) -> Loop:
+        """With the baseline, where this decision said by which metric the runs that were measured are judged."""
+        if loop.baseline is not None or not loop.setup.metric or loop.setup.metric == self.loop.setup.metric:
+            return loop
+        view = self.views.view(loop)
+        measured = baseline(view)
+        if measured is None:
+            return loop
+        loop = replace(loop, baseline=measured, best=next(iter(candidates(view, 1)), None))
+        return replace(loop, estimate=estimate(loop, view))
 
     def _lines(self, loop: Loop, event: LoopEvent, hands: DecisionHands, thought: Thought) -> list[Entry]:
         lines: list[Entry] = []
