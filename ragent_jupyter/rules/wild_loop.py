@@ -271,8 +271,9 @@ def decided(loop: Loop, accepted: Sequence[Action], question: Question | None, *
     once = done.kind in ("completion", "failure", "critical", "warning")
     told = [*loop.told, done.ref] if once and done.ref else loop.told
     loop = replace(loop, current=None, told=told)
-    strikes = loop.strikes + 1 if empty else 0
-    loop = replace(loop, strikes=strikes, strike=refusal if empty else "")
+    # Only what really begins takes strikes back: what is accepted and then fails, again and again, leads nowhere too.
+    if empty:
+        loop = replace(loop, strikes=loop.strikes + 1, strike=refusal)
     owed = list(loop.owed)
     for action in accepted:
         match action:
@@ -329,6 +330,8 @@ def began_sweep(loop: Loop, sweep_id: str, purpose: str) -> Loop:
         iteration=iteration,
         spent=replace(loop.spent, iterations=iteration),
         promised="",  # whoever starts something has more to try
+        strikes=0,
+        strike="",
     )
 
 

@@ -15,6 +15,7 @@ from ragent_jupyter.domain.wild import (
     Confirm,
     Limits,
     Loop,
+    LoopTask,
     Option,
     Promise,
     ProposeSweep,
@@ -24,7 +25,6 @@ from ragent_jupyter.domain.wild import (
     Spent,
     Stage,
     StopRun,
-    LoopTask,
     Verdict,
 )
 from ragent_jupyter.rules import wild_loop as w
@@ -307,8 +307,10 @@ def test_three_decisions_for_nothing_need_a_person() -> None:
         assert (w.blocked(state) == "") is (times < 3)
         state = w.decided(w.taken(state, w.event("explore", "", 1.0)), [], None, empty=True, refusal="already tried")
     assert "already tried" in w.blocked(state)
+    # What was accepted has not led anywhere yet; what began has.
     again = w.decided(w.taken(state, w.event("explore", "", 1.0)), [SWEEP], None, empty=False, refusal="")
-    assert w.blocked(again) == ""
+    assert w.blocked(again)
+    assert w.blocked(w.began_sweep(again, "swp_1", "search")) == ""
 
 
 def test_a_sweep_that_begins_counts_once_however_often_it_is_told() -> None:
