@@ -29,6 +29,7 @@ from .wild_suspect import suspicious
 
 FEWEST = 5  # pairs below which nothing is confirmed
 ALPHA = 0.05
+_NOT_ITS_FAULT = ("lost", "launch")  # ends of the machine, which do not depend on how good a run is
 _LOOKED = ("search", "screen")  # purposes whose runs look for something better
 
 
@@ -224,7 +225,7 @@ def _verdict(view: View, sweep_id: str, arm: Arm, default: str, p_holm: float | 
     effect = mean(differences) if differences else (mean(values) - mean(others) if values and others else None)
     n = len(differences)
     ci = interval(differences, view.loop.seed) if n >= 2 else None
-    word, why = _word(view, arm, pairs, values, others, effect, ci, p_holm, family)
+    word, why = _word(view, sweep_id, default, arm, pairs, values, others, effect, ci, p_holm, family)
     # JSON has no infinity, and two pairs may have an interval without an end.
     shown = ci if ci is not None and all(map(math.isfinite, ci)) else None
     return Verdict(
@@ -257,6 +258,8 @@ def _claimed(view: View, name: str) -> float | None:
 
 def _word(
     view: View,
+    sweep_id: str,
+    default: str,
     arm: Arm,
     pairs: Pairs,
     values: list[float],
@@ -282,6 +285,9 @@ def _word(
         return "unconfirmed", (
             f"Deterministic: repeats are bit-identical, noise is not measurable; the difference is {exact}."
         )
+    still = _still(values, others)
+    if still:
+        return "unconfirmed", f"{still}{_means(values, others)}"
     if not setup.seed:
         told = "The script has no seed flag" if setup.seed == "" else "The seed's flag is not known"
         return "unconfirmed", f"{told}, so runs cannot be paired on fresh seeds.{_means(values, others)}"
@@ -290,6 +296,12 @@ def _word(
         return "unconfirmed", (
             f"Only {n} of the {FEWEST} pairs on fresh seeds that it takes{_lost(arm.trials)}{stale}."
             f"{_means(values, others)}"
+        )
+    apart = len({(value_of(a), value_of(b)) for a, b in zip(pairs.runs, pairs.base, strict=True)})
+    if apart <= (n + 1) // 2:
+        return "unconfirmed", (
+            f"Only {apart} of the {n} pairs differ from each other: other seeds of {setup.seed} give the same runs "
+            f"again, which are not counted twice.{_means(values, others)}"
         )
     numbers = (
         f"{short(mean(values))} against {short(mean(others))} on {n} fresh seeds: {_signed(effect)} "
@@ -300,8 +312,47 @@ def _word(
         return "not distinguishable", f"The same value as the baseline on each of {n} fresh seeds{_looked(view)}."
     if p_holm <= ALPHA and (ci[0] > 0.0 or ci[1] < 0.0):
         gain = (ci[1] < 0.0) == (setup.mode == "min")
+        picked = _picked(view, sweep_id, arm, default) if gain else 0
+        if picked:
+            return "unconfirmed", (
+                f"Better where it has values, but {picked} of its pairs {'is' if picked == 1 else 'are'} missing, and "
+                f"what is left may be the lucky ones: {numbers}"
+            )
         return ("confirmed" if gain else "worse"), ("Better: " if gain else "Worse: ") + numbers
+    if ci[0] == ci[1]:
+        return "not distinguishable", (
+            f"The same difference on every seed, which {n} pairs cannot tell from luck; more seeds may: " + numbers
+        )
     return "not distinguishable", "Not told apart from the baseline: " + numbers
+
+
+def _still(values: Sequence[float], others: Sequence[float]) -> str:
+    """Why one arm has no noise while the other has, "" where both vary.
+
+    A seed that does not reach it, or a number that is written down: its one value may be a lucky one, and repeating
+    it does not show that.
+    """
+    for mine, theirs, whose in ((values, others, "Its"), (others, values, "The baseline's")):
+        if len(mine) >= 2 and len(theirs) >= 2 and len(set(mine)) == 1 < len(set(theirs)):
+            other = "the baseline's varies" if whose == "Its" else "the candidate's varies"
+            said = f"{whose} value is exactly {mine[0]!r} on each of {len(mine)} seeds"
+            return f"{said} while {other}: there is no noise to measure."
+    return ""
+
+
+def _picked(view: View, sweep_id: str, arm: Arm, default: str) -> int:
+    """Seeds without a pair although the machine is not to blame.
+
+    A configuration that fails where its value would be bad, and runs that somebody stopped, leave the better ones.
+    That the baseline failed by itself where the candidate did not speaks for the candidate.
+    """
+    setup = view.loop.setup
+    mine = {seed_of(t, setup) for t in arm.trials if counts(t)}
+    base = _base_runs(view, sweep_id, default)
+    theirs = {seed_of(t, setup) for t in base if counts(t)}
+    lost = {seed_of(t, setup) for t in arm.trials if not counts(t) and t.failure not in _NOT_ITS_FAULT} - mine
+    chosen = {seed_of(t, setup) for t in base if t.sweep == sweep_id and (t.void or t.failure == "stopped")} - theirs
+    return len(lost | chosen)
 
 
 def _means(values: list[float], others: list[float]) -> str:

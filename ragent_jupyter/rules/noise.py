@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,11 +11,13 @@ from .stats import median
 from .student_t import mean, sigma
 from .wild_novelty import base_commit, key, key_of, seed_of
 
+_LARGEST = 1e150  # a metric beyond it has diverged; sums and squares of it would soon be no numbers
+
 
 def counts(trial: TrialView) -> bool:
-    """Whether a run has a value that counts: finished, finite, not void."""
+    """Whether a run has a value that counts: finished, finite, not void, not beyond 1e150."""
     value = trial.value
-    return trial.status == "finished" and not trial.void and value is not None and math.isfinite(value)
+    return trial.status == "finished" and not trial.void and value is not None and abs(value) <= _LARGEST
 
 
 def better(a: float, b: float, mode: Literal["min", "max"]) -> bool:

@@ -69,7 +69,8 @@ def sigma(values: Sequence[float]) -> float:
     if min(values) == max(values):
         return 0.0  # the mean of equal floats may differ from them in its last bit
     middle = mean(values)
-    return math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1))
+    # A length, not a sum of squares: those of 1e200 or 1e-200 are beyond what a float holds.
+    return math.hypot(*(value - middle for value in values)) / math.sqrt(len(values) - 1)
 
 
 def paired_p(differences: Sequence[float]) -> float:
