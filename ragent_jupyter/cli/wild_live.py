@@ -54,8 +54,8 @@ def follow(out: Out, client: Client, loop_id: str, *, earlier: int = 0) -> Follo
                 shown.pause()
                 ask(out, client, going, question)
                 shown.go_on()
+            going.look()  # its last lines may come behind its end
             shown.draw()
-        going.look()
         return Followed(going.reply)
     except KeyboardInterrupt:
         return Followed(going.reply, left=True)

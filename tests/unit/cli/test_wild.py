@@ -343,3 +343,16 @@ def test_the_queue_its_diff_its_report_and_its_summary(engine: FakeEngine, ragen
     assert ragent("wild", "report").out == "/p/reports/wild.ipynb\n"
     assert "lr 0.03 is better" in ragent("wild", "summary").out
     assert ragent("wild", "summary", "--json").document["needs"][0]["text"] == "Nothing."
+
+
+def test_a_line_of_the_ledger_that_was_missed_is_asked_for(engine: FakeEngine, ragent: Ragent) -> None:
+    wild = play(engine, entry(1, result="one"))
+    wild.plays += [lambda: wild.entries.append(entry(2, result="two")), entry(3, result="three"), ENDED]
+    out = ragent("wild", GOAL, "-y", "--", "true").out
+    assert [word for word in ("one", "two", "three") if f"rule:tpe: {word}\n" not in out] == []
+
+
+def test_the_time_that_counts_ends_with_the_loop(engine: FakeEngine, ragent: Ragent) -> None:
+    began = 1_795_000_000.0
+    play(engine, **ENDED, ended_at=began + 130.0, spent={"seconds": 60.0, "since": began + 120.0, "runs": 3})
+    assert "time 1 min 10 s of 2 h" in ragent("wild", "status").out
