@@ -167,7 +167,7 @@ class WildDoor(ChatDoor):
             setup=msgspec.structs.replace(SETUP, command=asked.command or "python train.py"),
             script=Script(path="train.py", flags=FLAGS, notes=["configs/*.yaml was not read: no hydra in the script."]),
             asks=[ask for ask in self.asks if ask.ref != "command" or not asked.command],
-            policy=asked.policy or "builtin",
+            policy=asked.policy or ("builtin" if self.builtin else "llm"),
             limits=asked.limits,
             estimate=Estimate(of="run_00000004", seconds=94.0, runs=100, parallel=2, wall_seconds=4800.0),
         )

@@ -112,6 +112,21 @@ def test_a_loop_is_checked_then_started_with_what_was_edited(page: Page) -> None
         assert body["request_id"]
 
 
+def test_without_a_key_the_built_in_policy_decides(page: Page) -> None:
+    with WildDoor([make_run(0, RunStatus.FINISHED)], builtin=True) as door:
+        to_wild(page, door)
+        page.get_by_role("button", name="Start a loop").click()
+        expect(page.get_by_label("Built-in")).to_be_checked()
+        expect(page.get_by_text("no model is set: choose one in a chat first")).to_be_visible()
+        page.get_by_label("Goal").fill("Lower val_loss")
+        page.get_by_role("button", name="Check", exact=True).click()
+        page.get_by_role("button", name="Start loop").click()
+        expect(page.locator(".rg-wild-goal")).to_have_text("Lower val_loss")
+        draft, start = sent(door, "wild")
+        assert isinstance(draft, dict) and isinstance(start, dict)
+        assert (draft["policy"], start["policy"]) == (None, "builtin")
+
+
 def test_a_missing_command_is_asked_for_and_then_read(page: Page) -> None:
     with WildDoor() as door:
         options = [Option("python train.py", "python train.py"), Option("python fit.py", "python fit.py")]

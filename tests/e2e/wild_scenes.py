@@ -16,12 +16,12 @@ from ragent_jupyter.domain.wild import (
     Candidate,
     Limits,
     LoopEvent,
+    LoopTask,
     Option,
     Question,
     Seen,
     Spent,
     Stage,
-    LoopTask,
     Verdict,
     Waiting,
 )

@@ -133,6 +133,7 @@ describe('a loop as it stands', () => {
     expect(counted(1_234_567)).toBe('1.23 M');
     expect(counted(950)).toBe('950');
     expect(amount('disk_gb', 2.4)).toBe('2.4 GB');
+    expect(amount('disk_gb', 0.0012)).toBe('1.2 MB');
     expect(amount('gpu_hours', 0)).toBe('0 s');
     expect(inTime(100, 100, trans)).toBe('now');
     expect(inTime(820, 100, trans)).toBe('in 12 min');

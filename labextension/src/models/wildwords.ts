@@ -54,6 +54,18 @@ export function counted(n: number): string {
   return String(Math.round(n));
 }
 
+/** Thousands, as disks are sold and as the limit counts. */
+function size(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB'];
+  let left = bytes;
+  let unit = 0;
+  while (left >= 1000 && unit < units.length - 1) {
+    left /= 1000;
+    unit += 1;
+  }
+  return `${left >= 100 ? Math.round(left) : Number(left.toPrecision(3))} ${units[unit]}`;
+}
+
 /** A limit's figure in its own unit. */
 export function amount(name: MeterName, value: number | null): string {
   if (value === null) {
@@ -69,7 +81,7 @@ export function amount(name: MeterName, value: number | null): string {
     case 'tokens':
       return counted(value);
     case 'disk_gb':
-      return `${value >= 100 ? Math.round(value) : Number(value.toPrecision(3))} GB`;
+      return size(value * 1e9);
     default:
       return String(Math.round(value));
   }

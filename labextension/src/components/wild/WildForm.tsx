@@ -1,5 +1,5 @@
 import * as React from 'react';
-import { useDoing, useHost, usePanel, useRuns } from '../../hooks';
+import { useDoing, useHost, useOffer, usePanel, useRuns } from '../../hooks';
 import type { Checked } from '../../models/wilddesk';
 import {
   asLoop,
@@ -37,9 +37,6 @@ export function WildForm(): JSX.Element {
   const { wild, panel, trans } = useHost();
   const { wild: typed } = usePanel();
   const model = useWildModel();
-  const policy = typed.policy || (model ? 'llm' : 'builtin');
-  // What is shown as chosen is what is sent.
-  const draft = { ...typed, policy };
   const { busy, error, run: doing, clear } = useDoing();
   const [lead, setLead] = React.useState('');
   const [wrong, setWrong] = React.useState<{
@@ -47,6 +44,10 @@ export function WildForm(): JSX.Element {
     line: string;
   } | null>(null);
   const [checked, keep] = React.useState(wild.checked);
+  // Where nobody has chosen, the engine does; what it said at the check is shown, and is sent at the start.
+  const policy =
+    typed.policy || checked?.reply.policy || (model ? 'llm' : 'builtin');
+  const draft = { ...typed, policy };
   const [wrongKnob, setWrongKnob] = React.useState<string | null>(null);
   // One id for one form: pressing twice, or again after a lost answer, starts one loop.
   const request = React.useRef(newRequestId());
@@ -74,7 +75,7 @@ export function WildForm(): JSX.Element {
     request.current = newRequestId();
     panel.set({ wild: { ...typed, ...part } });
   };
-  const fresh = checked !== null && checked.key === keyOf(draft);
+  const fresh = checked !== null && checked.key === keyOf(typed);
   const made = () => {
     const asked = asLoop(draft);
     if ('field' in asked) {
@@ -96,14 +97,18 @@ export function WildForm(): JSX.Element {
         ? { metric: checked.metric.trim(), mode: checked.mode }
         : {};
     doing(async () => {
-      const reply = await wild.api.draft({ ...body, ...own });
+      const reply = await wild.api.draft({
+        ...body,
+        ...own,
+        policy: typed.policy || null
+      });
       const asked = withAnswers({ goal: '' }, reply.asks, {});
       if (asked.command && !body.command) {
         // Which command is to be answered, and then that one is read.
         panel.set({ wild: { ...typed, command: asked.command } });
       }
       setChecked({
-        key: keyOf(draft),
+        key: keyOf(typed),
         reply,
         edits: editsOf(reply),
         answers: {},
@@ -332,6 +337,7 @@ function Command(props: {
 /** The model that would decide; null: none is set. undefined: not known yet. */
 function useWildModel(): ModelInfo | null | undefined {
   const { desk } = useHost();
+  const { options } = useOffer();
   const [model, setModel] = React.useState<ModelInfo | null>();
   React.useEffect(() => {
     let here = true;
@@ -352,7 +358,8 @@ function useWildModel(): ModelInfo | null | undefined {
       here = false;
     };
   }, [desk]);
-  return model;
+  // A role names a model even where no key would open it: then chats have the built-in assistant.
+  return options?.builtin ? null : model;
 }
 
 function MayEdit(props: {
