@@ -48,6 +48,10 @@ class Scheduler:
         queued = [r for r in self.shell.runs.values() if r.status is RunStatus.QUEUED]
         return sorted(queued, key=lambda r: (r.order, r.id))
 
+    def ready(self) -> list[Run]:
+        """Those of the queue that may start: what a paused loop holds back takes nobody's place."""
+        return [run for run in self.queue() if not self.sweeps.rests(run)]
+
     async def run(self) -> None:
         while not self._stopping:
             self._wake.clear()
@@ -64,7 +68,7 @@ class Scheduler:
                 continue
 
     async def place(self) -> None:
-        queued = self.queue()
+        queued = self.ready()
         if not queued:
             return
         live = self.shell.live_runs()
@@ -73,7 +77,7 @@ class Scheduler:
             listing = await asyncio.get_running_loop().run_in_executor(None, self.gpus.list)
             own = frozenset(await asyncio.get_running_loop().run_in_executor(None, self.own_pids, live))
             gpus = gpus_from(listing, own)
-            queued, live = self.queue(), self.shell.live_runs()  # the world went on while we looked
+            queued, live = self.ready(), self.shell.live_runs()  # the world went on while we looked
         # Together, so that many launches share one fsync; each is decided at once, in queue order.
         await asyncio.gather(*(self._launch(placement) for placement in place(queued, live, gpus, self.parallel)))
 

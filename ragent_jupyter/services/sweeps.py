@@ -13,7 +13,7 @@ import msgspec
 from ragent_jupyter.domain.alert import AlertStatus
 from ragent_jupyter.domain.effects import Effect
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, RagentError
-from ragent_jupyter.domain.run import Run
+from ragent_jupyter.domain.run import Run, RunStatus
 from ragent_jupyter.domain.sweep import Sweep, SweepStatus, Trial
 from ragent_jupyter.domain.wire import CreateRun, CreateSweep
 from ragent_jupyter.rules import sweep_life
@@ -34,7 +34,7 @@ class SweepsDesk:
         self.shell = shell
         self.runs = runs
         self.project = project
-        # Whether a sweep starts nothing for now, though it is not over: its loop is paused.
+        # Whether a sweep starts nothing for now, though it is not over: its loop is paused, or has just ended.
         self.held: Callable[[Sweep], bool] = lambda sweep: False
         self._locks: dict[str, asyncio.Lock] = {}
         self._requests: dict[str, str] = {}
@@ -146,10 +146,26 @@ class SweepsDesk:
         return self.get(sweep_id)
 
     async def close(self, sweep_id: str, *, by: str = "user") -> Sweep:
-        """No trial is launched any more; those that live go on to their end."""
+        """Nothing of it is started any more, what waits for a slot is cancelled; what lives goes on to its end."""
         async with self._locks.setdefault(sweep_id, asyncio.Lock()):
-            await self._apply(self.get(sweep_id), sweep_life.StopSweep(self.shell.clock.now(), by))
+            sweep = self.get(sweep_id)
+            changes: list[Change] = []
+            effects: list[Effect] = []
+            for record in sweep_life.decide(sweep, sweep_life.StopSweep(self.shell.clock.now(), by)):
+                sweep = sweep_life.evolve(sweep, record)
+                changes.append(Change(record.type, sweep))
+            for run in [r for r in self.shell.runs.values() if r.sweep_id == sweep_id]:
+                if run.status is RunStatus.QUEUED:
+                    more, owed = self.runs.stopping(run, now=False, by=f"sweep:{sweep_id}")
+                    changes += more
+                    effects += owed
+            await self.shell.commit(changes, effects)
         return self.get(sweep_id)
+
+    def rests(self, run: Run) -> bool:
+        """Whether a queued run is not to be started now: its loop is paused. What a person retries is theirs."""
+        sweep = self.shell.sweeps.get(run.sweep_id) if run.sweep_id else None
+        return sweep is not None and run.retry_of is None and self.held(sweep)
 
     async def _apply(
         self,
@@ -198,6 +214,8 @@ class SweepsDesk:
             )
             plan = sweep_life.plan(sweep, runs, logged, self.shell.clock.now())
             for index in plan.launch:
+                if self.held(self.get(sweep_id)):
+                    return  # paused or stopped between two launches
                 await self._launch(self.get(sweep_id), index)
             if plan.over is not None and not self._retry_is_owed(runs):
                 await self._apply(self.get(sweep_id), plan.over)
