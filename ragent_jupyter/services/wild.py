@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -48,6 +48,7 @@ MAX_GOAL = 4000
 MAX_STEER = 8000
 MAX_LIVING = 8
 _RECENT = 60
+_SPARED = "Stopped; its runs go on to their end."
 _PAGE = 1000
 
 
@@ -89,6 +90,7 @@ class WildDesk:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._recent: dict[str, deque[Entry]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._late: set[asyncio.Task[None]] = set()
         views.recent = self.recent
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -98,10 +100,12 @@ class WildDesk:
         for loop in list(self.shell.loops.values()):
             if not loop.over:
                 self._drive(loop.id)
+            elif self.work.leaves(loop) or not loop.report:
+                self._soon(self._finished(loop))  # a crash came between its end and what belongs to it
 
     async def end(self) -> None:
         """The engine ends: loops stay as they are, to be gone on with."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._late]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -141,7 +145,7 @@ class WildDesk:
     def held(self, sweep: Any) -> bool:
         """Whether a sweep starts nothing for now."""
         loop = self.shell.loops.get(sweep.loop_id) if sweep.loop_id else None
-        return loop is not None and loop.paused
+        return loop is not None and (loop.paused or loop.over)
 
     # --- the ledger ---------------------------------------------------------------------------------------------------
     def _remember(self, entry: Entry) -> None:
@@ -314,10 +318,12 @@ class WildDesk:
 
     async def stop(self, loop_id: str, wish: StopLoop, by: str = "") -> Loop:
         loop = self.get(loop_id)
-        if loop.over and loop.end == "stopped":
-            return loop
+        if loop.over and loop.end == "stopped":  # said again: what the first time did not reach is done now
+            if wish.runs:
+                await self.work.stop_sweeps(loop, now=wish.now)
+            return self.get(loop_id)
         after = rules.stopped(loop, by, self.shell.clock.now())
-        what = "Stopped, with its runs." if wish.runs else "Stopped; its runs go on to their end."
+        what = "Stopped, with its runs." if wish.runs else _SPARED
         stopped = await self._wish(loop, after, "stop", by, what, "wild_ended")
         driver = self._drivers.get(loop_id)
         if driver is not None:
@@ -326,8 +332,27 @@ class WildDesk:
             await self.work.stop_sweeps(stopped, now=wish.now)
         else:
             await self.work.hold_sweeps(stopped)
-        self._reporting = asyncio.ensure_future(self._report_of(loop_id))
+        self._soon(self._report_of(loop_id))
         return self.get(loop_id)
+
+    def _soon(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def _finished(self, loop: Loop) -> None:
+        """Do what was left undone of a loop's end. What a person asked to spare, and what a limit ends, is spared."""
+        wishes = [e for e in self.recent(loop.id) if isinstance(e.action, dict) and e.action.get("wish") == "stop"]
+        spared = loop.end != "stopped" or (wishes and wishes[-1].result == _SPARED)
+        try:
+            if spared:
+                await self.work.hold_sweeps(loop)
+            else:
+                await self.work.stop_sweeps(loop, now=False)
+        except RagentError as error:
+            log.error("the sweeps of loop %s were not ended: %s", loop.id, error)
+        if not loop.report:
+            await self._report_of(loop.id)
 
     async def _report_of(self, loop_id: str) -> None:
         with contextlib.suppress(asyncio.CancelledError):

@@ -71,6 +71,7 @@ class Hands(Protocol):
     async def stop_run(self, run_id: str, by: str) -> str: ...
     async def answer_alert(self, alert_id: str, choice: str, by: str) -> str: ...
     async def stop_sweeps(self, loop: Loop, *, now: bool) -> None: ...
+    async def hold_sweeps(self, loop: Loop) -> None: ...
     @property
     def look_again(self) -> Callable[[Run], Awaitable[None]]:
         """Whether what judges a run was changed under it."""
@@ -324,6 +325,9 @@ class Driver(Book):
             match action:
                 case ProposeSweep() | Launch() | Confirm():
                     sweep_id, purpose, words = await self.hands.begin_sweep(loop, self.views.view(loop), action)
+                    if self.loop.over:  # stopped while it was being made
+                        await self.hands.stop_sweeps(self.loop, now=False)
+                        return
                     entry = self.entry(self.loop, "engine", evidence=[Seen(kind="sweep", ref=sweep_id)], result=words)
                     await self.commit(rules.began_sweep(self.loop, sweep_id, purpose), [entry])
                     return
@@ -409,6 +413,9 @@ class Driver(Book):
     async def _judge(self, loop: Loop, now: float) -> None:
         view = self.views.view(loop)
         found = await self.hands.judged(loop, view)
+        loop = self.loop  # a wish may have come meanwhile, and has a line of its own
+        if loop.over:
+            return
         lines: list[Entry] = []
         for one in found:
             seen = [Seen(kind="run", ref=run) for run in [*one.runs, *one.baseline_runs]][:40]
@@ -438,7 +445,11 @@ class Driver(Book):
     async def _end(self, loop: Loop, move: rules.EndLoop, now: float) -> None:
         if move.stop_runs:
             await self.hands.stop_sweeps(loop, now=False)
+        else:
+            await self.hands.hold_sweeps(loop)
         loop = self.loop
+        if loop.over:
+            return  # a person was faster
         line = self.entry(
             loop, "rule", who=f"rule:{move.budget or move.end}", reasoning=move.why, result=f"Ended: {move.end}."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, WrongMoment
-from ragent_jupyter.domain.run import Run
-from ragent_jupyter.domain.sweep import SearchSpace
+from ragent_jupyter.domain.run import Run, RunStatus
+from ragent_jupyter.domain.sweep import SearchSpace, Sweep
 from ragent_jupyter.domain.wild import Action, Candidate, Confirm, Launch, Loop, ProposeSweep, Verdict, View
 from ragent_jupyter.domain.wire import CreateSweep
 from ragent_jupyter.rules.confirm import candidates, plan_seeds, verdicts
@@ -165,17 +166,29 @@ class WildWork:
 
     async def stop_sweeps(self, loop: Loop, *, now: bool) -> None:
         """Nothing is started any more, and what lives is stopped with its grace."""
-        for id in loop.sweeps:
-            sweep = self.shell.sweeps.get(id)
-            if sweep is not None and not sweep.status.terminal:
-                await self.sweeps.stop(id, by=f"wild:{loop.id}", now=now)
+        for sweep in self._living(loop):
+            with contextlib.suppress(WrongMoment):  # it ended a moment ago
+                await self.sweeps.stop(sweep.id, by=f"wild:{loop.id}", now=now)
+        # Those of sweeps that were over before, and what a first wish only asked to end.
+        ids = set(loop.sweeps)
+        for run in [r for r in self.shell.runs.values() if r.sweep_id in ids and not r.status.terminal]:
+            if now or run.status is not RunStatus.STOPPING:
+                with contextlib.suppress(WrongMoment):
+                    await self.runs.stop(run.id, by=f"wild:{loop.id}", now=now)
 
     async def hold_sweeps(self, loop: Loop) -> None:
         """Nothing is started any more; what lives goes on to its end."""
-        for id in loop.sweeps:
-            sweep = self.shell.sweeps.get(id)
-            if sweep is not None and not sweep.status.terminal:
-                await self.sweeps.close(id, by=f"wild:{loop.id}")
+        for sweep in self._living(loop):
+            with contextlib.suppress(WrongMoment):
+                await self.sweeps.close(sweep.id, by=f"wild:{loop.id}")
+
+    def _living(self, loop: Loop) -> list[Sweep]:
+        """Its sweeps that are not over, also one that a stop or a crash kept the loop from listing."""
+        return [s for s in self.shell.sweeps.values() if s.loop_id == loop.id and not s.status.terminal]
+
+    def leaves(self, loop: Loop) -> bool:
+        """Whether an ended loop still has a sweep that could start something."""
+        return bool(self._living(loop))
 
     # --- what is true
     # -----------------------------------------------------------------------------------------------------
