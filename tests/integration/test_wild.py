@@ -130,7 +130,9 @@ def test_pause_starts_nothing_and_resume_goes_on(one: Project) -> None:
     paused = one.client.pause_loop(loop.id)
     assert paused.paused
     waits = RunStatus.QUEUED  # for a slot, and now for the person as well
-    one.until(lambda: all(r.status.terminal or r.status is waits for r in one.client.all_runs()), what="its runs to end")
+    one.until(
+        lambda: all(r.status.terminal or r.status is waits for r in one.client.all_runs()), what="its runs to end"
+    )
     there = {run.id for run in one.client.all_runs()}
     seconds = one.client.loop(loop.id).loop.spent.seconds
     one.until(lambda: one.client.loop(loop.id).elapsed_s > seconds + 2, what="time to pass")
