@@ -11,7 +11,7 @@ from ragent_jupyter.cli import wild_args
 from ragent_jupyter.cli.main import _parse, _parser
 from ragent_jupyter.client.wild_typed import USUAL, limit_name, limits_of, limits_text
 from ragent_jupyter.domain.wild import Autonomy, Limits, PolicyKind, VerdictWord
-from ragent_jupyter.rules.wild_loop import diagram
+from ragent_jupyter.rules.wild_stages import diagram
 
 PAGE = Path(__file__).resolve().parents[2] / "ragent_jupyter" / "docs" / "wild.md"
 TEXT = PAGE.read_text()

@@ -30,6 +30,7 @@ from ragent_jupyter.domain.wild import (
 from ragent_jupyter.rules import wild_loop as w
 from ragent_jupyter.rules.wild_limits import changed_limits, hit, left, parse_until
 from ragent_jupyter.rules.wild_loop import AlertSeen, RunSeen, World
+from ragent_jupyter.rules.wild_stages import TRANSITIONS
 
 SETUP = Setup(command="python t.py", cwd="/p", metric="loss", seed="seed")
 SWEEP = ProposeSweep(name="one", points=[{"lr": 0.1}])
@@ -348,9 +349,9 @@ def test_a_setup_is_changed_by_name_and_type() -> None:
 
 
 def test_only_a_confirm_leads_to_confirming_and_every_stage_can_be_left() -> None:
-    starts = {start for start, _, _ in w.TRANSITIONS}
+    starts = {start for start, _, _ in TRANSITIONS}
     assert {"exploring", "running", "analyzing", "confirming"} <= starts
-    assert all(goal != "confirming" or "test" in why for _, why, goal in w.TRANSITIONS)
+    assert all(goal != "confirming" or "test" in why for _, why, goal in TRANSITIONS)
     assert isinstance(w.next_move(replace(loop(), owed=w.encode_actions([Confirm()])), world()), w.Perform)
 
 
