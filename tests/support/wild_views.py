@@ -15,9 +15,9 @@ from ragent_jupyter.domain.wild import (
     Limits,
     Loop,
     LoopEvent,
+    LoopTask,
     Setup,
     Stage,
-    LoopTask,
     TrialView,
     View,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ragent_jupyter.domain.wild import Action, Analyse, Promise, Seen, LoopTask
+from ragent_jupyter.domain.wild import Action, Analyse, LoopTask, Promise, Seen
 
 from .standing import Standing
 

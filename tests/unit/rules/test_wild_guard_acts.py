@@ -17,12 +17,12 @@ from ragent_jupyter.domain.wild import (
     EditCode,
     FileEdit,
     Launch,
+    LoopTask,
     Option,
     Promise,
     ProposeSweep,
     ResolveAlert,
     StopRun,
-    LoopTask,
     TrialView,
     Verdict,
     View,
@@ -225,7 +225,8 @@ def test_what_is_unknown_may_be_found_out_once() -> None:
     assert isinstance(ask(ChangeSetup(fields={"seed": "random-seed"}), blank), Passed)
     assert "no flag of a seed" in refused(ChangeSetup(fields={"seed": "x; rm -rf /"}), blank)
     assert "no flag of a seed" in refused(ChangeSetup(fields={"seed": "lr"}), blank)
-    assert isinstance(ask(ChangeSetup(fields={"fidelity": "steps", "full": 100}), blank), Passed)
+    longer = ChangeSetup(fields={"fidelity": "steps", "full": 100})
+    assert isinstance(ask(longer, blank, event("human")), Passed) and "is a person's" in refused(longer, blank)
     assert "the seed's flag is seed" in refused(ChangeSetup(fields={"seed": "other"}))
     assert "set by epochs" in refused(ChangeSetup(fields={"fidelity": "steps"}))
     assert "full training is 10" in refused(ChangeSetup(fields={"full": 2}))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ragent_jupyter.domain.alert import Choice, Evidence
 from ragent_jupyter.domain.sweep import Values
-from ragent_jupyter.domain.wild import Baseline, Candidate, Knob, LoopEvent, Stage, LoopTask, Verdict, View
+from ragent_jupyter.domain.wild import Baseline, Candidate, Knob, LoopEvent, LoopTask, Stage, Verdict, View
 from ragent_jupyter.rules.compaction import tokens_of_text
 from ragent_jupyter.rules.wild_prompt import NAMES, ROOM, SKILL_OF, failure_kind, fitted, sections, tools_for
 from tests.support.wild_views import alert, entry, event, setup, trial, view
