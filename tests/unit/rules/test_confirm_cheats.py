@@ -10,7 +10,7 @@ from ragent_jupyter.rules.confirm import baseline, needs_confirm, verdicts
 from ragent_jupyter.rules.noise import counts
 from ragent_jupyter.rules.student_t import paired_p, sigma
 
-from .wild_worlds import base_runs, confirm_runs, trial, view
+from .wild_worlds import base_runs, confirm_runs, loop, trial, view
 
 SEEDS = [2000, 2001, 2002, 2003, 2004]
 BASE = [1.00, 1.10, 0.95, 1.05, 1.02]
@@ -85,3 +85,16 @@ def test_tiny_values_keep_their_spread() -> None:
     values = [1e-300, 2e-300, 4e-300, 3e-300, 5e-300]
     assert sigma(values) == pytest.approx(1.5811e-300, rel=1e-4)
     assert paired_p(values) == pytest.approx(paired_p([v * 1e300 for v in values]))
+
+
+def test_each_further_stage_has_a_higher_bar() -> None:
+    """Or a policy that tests one idea after the other is right by luck in the end."""
+    runs: list[TrialView] = []
+    adjusted = []
+    for n in range(6):
+        runs += confirm_runs({None: BASE, 0.2 + n / 10: GOOD}, [3000 + 10 * n + i for i in range(5)], f"swp_{n + 2}")
+        of = loop(sweeps=[f"swp_{i}" for i in range(n + 3)])
+        (found,) = verdicts(view(runs, of=of), f"swp_{n + 2}")
+        assert found.p is not None and found.p_holm is not None
+        adjusted.append(found.p_holm / found.p)
+    assert adjusted == pytest.approx([1, 3, 6, 10, 15, 21])
