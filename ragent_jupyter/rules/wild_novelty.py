@@ -42,8 +42,10 @@ def canonical(value: Any, depth: int = 0) -> Any:
 def _number(value: float) -> Any:
     if not math.isfinite(value):
         return f"float {value}"  # NaN equals itself here
-    # 0.1 + 0.2 is meant as 0.3: a float that went through arithmetic is the same point.
-    rounded = float(f"{value:.12g}")
+    if value.is_integer() and abs(value) < 1e15:
+        return int(value)
+    # 0.1 + 0.2 is meant as 0.3, and 0.1000000001 is no other experiment than 0.1.
+    rounded = float(f"{value:.7g}")
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 

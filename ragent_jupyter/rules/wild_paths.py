@@ -7,6 +7,7 @@ The allow-list is a person's (`Setup.may_edit`). What is never allowed stands he
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 from fnmatch import translate
@@ -24,6 +25,17 @@ _SECRETS = re.compile(
     r"|(?:application_default_)?credentials(?:\..*)?|secrets?(?:\..*)?|client_secret.*|.*service[-_]account.*\.json"
     r"|jupyter_(?:server|notebook|lab)?_?config\.(?:py|json)|.*_cookie_secret"
 )
+# Modules that evaluation leans on, and those of Python itself.
+_TAKEN = frozenset(
+    {
+        "numpy", "scipy", "pandas", "sklearn", "torch", "torchvision", "torchaudio", "torchtext", "torchmetrics",
+        "tensorflow", "keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "lightning", "pytorch_lightning",
+        "transformers", "datasets", "evaluate", "accelerate", "tokenizers", "xgboost", "lightgbm", "catboost",
+        "statsmodels", "nltk", "spacy", "sacrebleu", "rouge_score", "matplotlib", "yaml", "omegaconf", "hydra", "tqdm",
+        "wandb", "mlflow", "tensorboard", "tensorboardx", "ragent_jupyter", "ragent_sidecar",
+    }
+    | {name.casefold() for name in sys.stdlib_module_names}
+)  # fmt: skip
 SEALED = "ragent_holdouts"  # the folder of sealed hold-outs, see adapters/sealed.py
 
 
@@ -51,10 +63,24 @@ def why_not(setup: Setup, edits: Sequence[FileEdit]) -> str:
     if size > MOST_BYTES:
         return f"It is {size:,} bytes of text; {MOST_BYTES:,} are the most"
     for edit in edits:
-        why = path_refused(setup, edit.path) or _text_refused(edit)
+        why = path_refused(setup, edit.path) or _text_refused(edit) or _shadows(edit)
         if why:
             return why
     return ""
+
+
+def _shadows(edit: FileEdit) -> str:
+    """Why a new file would be imported in the place of another module: what judges the result imports modules too.
+
+    A file that is there already (`old` is not empty) may be changed whatever its name.
+    """
+    steps = folded(edit.path).split("/")
+    name, dot, kind = steps[-1].partition(".")
+    if name == "__init__" and len(steps) > 1:
+        name = steps[-2]
+    if edit.old or not dot or not kind.startswith("py") or name not in _TAKEN:
+        return ""
+    return f"A new {edit.path[:80]!r} would be imported instead of the module {name}; give it another name"
 
 
 def _text_refused(edit: FileEdit) -> str:

@@ -6,6 +6,7 @@ once: a policy fills in what is not known yet and searches a smaller space; the 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ from .wild_points import is_flag_name, narrowed
 
 ALLOWED = ("metric", "mode", "score", "seed", "space", "top", "seeds", "fidelity", "full")
 _GOAL = ("metric", "mode", "score")
+_WORD = re.compile(r"[a-z]+")
+_SEED_WORDS = frozenset({"seed", "rng", "randomseed", "randseed", "rngseed", "manualseed", "globalseed"})
 
 
 def check_change(view: View, event: LoopEvent, action: ChangeSetup) -> Passed | Refused | NeedsPerson:
@@ -37,7 +40,23 @@ def check_change(view: View, event: LoopEvent, action: ChangeSetup) -> Passed | 
             return Refused(f"{name} cannot be changed so: {why}.", "See what the setup has, and what its runs logged.")
         found[name] = kept
     passed = Passed(replace(action, fields=found, reason=action.reason[:4000]))
+    if event.kind not in ("human", "answer"):
+        blind = _blind(found)
+        if blind:
+            return Refused(f"{blind}.", "Promise NEEDS_HUMAN and ask; a person knows what that flag does.")
     return _goalposts(view, event, passed)
+
+
+def _blind(found: dict[str, Any]) -> str:
+    """Why a flag may not be taken for something on a policy's word alone, "" if it may.
+
+    What is called the seed is not judged, and what is called the full length is no change: by a wrong name a policy
+    could set any flag of the script, or compare ten epochs with a thousand.
+    """
+    if found.get("seed") and not (_SEED_WORDS & set(_WORD.findall(found["seed"].lower()))):
+        return f"{line(found['seed'], 60)!r} does not look like the flag of a seed"
+    moved = [name for name in ("fidelity", "full") if name in found]
+    return f"The length of training ({' and '.join(moved)}) is a person's to name" if moved else ""
 
 
 def _goalposts(view: View, event: LoopEvent, passed: Passed) -> Passed | Refused | NeedsPerson:
