@@ -26,8 +26,8 @@ def main() -> None:
         print(f"… {path.stem}", file=sys.stderr)
         results += module.run(short)
     show(results, as_json)
-    if alone:
-        print("By themselves: " + ", ".join(f"python -m {__package__}.{name}" for name in alone), file=sys.stderr)
+    alone.append("wild")
+    print("By themselves: " + ", ".join(f"python -m {__package__}.{name}" for name in alone), file=sys.stderr)
 
 
 if __name__ == "__main__":
