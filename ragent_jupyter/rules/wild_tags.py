@@ -2,8 +2,8 @@
 `<promise>CONTINUE|COMPLETE|NEEDS_HUMAN</promise>` (also as `<signal>`), read from its words.
 
 A tag counts only where the model itself says it. In a code fence, in `inline code`, in indented code, in a > quotation,
-in a comment, in quoted data or in its thinking it is a tag that is talked about. The time grows with the length of the
-text and with nothing else: every look ahead is either bounded or remembered.
+in a comment, in quoted data, between quotation marks or in its thinking it is a tag that is talked about. The time
+grows with the length of the text and with nothing else: every look ahead is either bounded or remembered.
 """
 
 from __future__ import annotations
@@ -54,8 +54,20 @@ _HIDING = {
     "<pre": ("</pre", True),
     "<code": ("</code", True),
     "<blockquote": ("</blockquote", True),
+    "<samp": ("</samp", True),
+    "<kbd": ("</kbd", True),
+    "<xmp": ("</xmp", True),
+    "<q": ("</q", True),
+    "<log": ("</log", True),
+    "<output": ("</output", True),
+    "<tool_result": ("</tool_result", True),
 }
-_HIDES = re.compile(r"<(?:!--|(?:data|think|thinking|pre|code|blockquote)(?=[\s>/]))", re.IGNORECASE)
+_HIDES = re.compile(
+    r"<(?:!--|(?:data|think|thinking|pre|code|blockquote|samp|kbd|xmp|q|log|output|tool_result)(?=[\s>/]))",
+    re.IGNORECASE,
+)
+_MARKS = (("“", "”"), ("„", "“"), ("«", "»"), ("‘", "’"))
+_AROUND = 2_000  # characters before and behind a tag in which quotation marks are looked for
 _LIST = r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+){0,3}"
 _FENCE = re.compile(rf"{_LIST}(?:(`{{3,}})(?=[^`\n]*(?:\n|\Z))|(~{{3,}}))")
 _QUOTE = re.compile(rf"{_LIST}>")
@@ -199,6 +211,9 @@ class _Reader:
     # --- tags ---------------------------------------------------------------------------------------------------------
     def _tag(self, opened: re.Match[str]) -> int:
         name, inside = opened[1].lower(), opened.end()
+        if self._quoted(opened.start(), self._find(f"</{name}", inside)):
+            self.mentioned.append(f"<{name}> stands in quotation marks, so it is talked about. Write it without them.")
+            return inside
         if name in ("promise", "signal"):
             close = self.lower.find(f"</{name}", inside, inside + _MAX_PROMISE)
             if close < 0:
@@ -223,6 +238,19 @@ class _Reader:
         elif held is not None:
             self._alert(held)
         return self._taken(opened.start(), close)
+
+    def _quoted(self, start: int, close: int) -> bool:
+        """Whether quotation marks of one line enclose a tag: a model that repeats what it read does not say it."""
+        end = self.text.find(">", close, close + 40) + 1 if close >= 0 else 0
+        if not end:
+            return False
+        before = self.text[max(self.kept, start - _AROUND) : start].rpartition("\n")[2]
+        after = self.text[end : end + _AROUND].partition("\n")[0]
+        if before.count('"') % 2 and '"' in after:
+            return True
+        if before[-1:] == "'" and after[:1] == "'":
+            return True
+        return any(before.rfind(a) > before.rfind(b) and b in after for a, b in _MARKS)
 
     def _taken(self, start: int, close: int) -> int:
         """Behind a closing tag; what stands before the opening one is prose."""
