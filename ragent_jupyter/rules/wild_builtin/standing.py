@@ -172,8 +172,13 @@ def spread(values: Sequence[float]) -> float | None:
     """
     if len(values) < 2:
         return None
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    # As in rules/student_t.sigma; values are taken in their own size, or a curve that has diverged has no sum.
+    largest = max(map(abs, values))
+    if not 0.0 < largest < math.inf:
+        return 0.0 if largest == 0.0 else math.inf
+    scaled = [v / largest for v in values]
+    mean = math.fsum(scaled) / len(scaled)
+    return math.hypot(*(v - mean for v in scaled)) / math.sqrt(len(scaled) - 1) * largest
 
 
 __all__ = [

@@ -9,6 +9,7 @@ from ragent_jupyter.domain.wild import TrialView
 from ragent_jupyter.rules.confirm import baseline, needs_confirm, verdicts
 from ragent_jupyter.rules.noise import counts
 from ragent_jupyter.rules.student_t import paired_p, sigma
+from ragent_jupyter.rules.wild_builtin.standing import spread
 
 from .wild_worlds import base_runs, confirm_runs, loop, trial, view
 
@@ -98,3 +99,10 @@ def test_each_further_stage_has_a_higher_bar() -> None:
         assert found.p is not None and found.p_holm is not None
         adjusted.append(found.p_holm / found.p)
     assert adjusted == pytest.approx([1, 3, 6, 10, 15, 21])
+
+
+def test_the_built_in_policy_s_spread_has_no_end_either() -> None:
+    """Halving compares curves, and a curve may have reached 1e200 before its run is stopped."""
+    assert spread([1e200, -1e200, 1e199]) == pytest.approx(1.00166e200, rel=1e-3)
+    assert spread([1e-300, 3e-300]) == pytest.approx(1.41421e-300, rel=1e-4)
+    assert (spread([0.0, 0.0]), spread([1.0]), spread([2.0, 2.0])) == (0.0, None, 0.0)
