@@ -248,8 +248,10 @@ class RunsDesk:
         if not folder.is_absolute():
             folder = self.project / folder
         folder = Path(os.path.normpath(folder))
-        if not folder.is_dir():
-            raise CannotBeDone(f"The folder {folder} does not exist.", "Create it, or name another with --cwd.")
+        if not os.path.isdir(folder):  # False also for a name that is too long to be one
+            raise CannotBeDone(
+                f"The folder {str(folder)[:300]} does not exist.", "Create it, or name another with --cwd."
+            )
         return folder
 
     def _name(self, command: str, body: CreateRun) -> str:

@@ -47,9 +47,26 @@ log = logging.getLogger("ragent.engine")
 MAX_GOAL = 4000
 MAX_STEER = 8000
 MAX_LIVING = 8
+_MAX_MODEL = 200
 _RECENT = 60
 _SPARED = "Stopped; its runs go on to their end."
 _PAGE = 1000
+
+
+def _goal(text: str) -> str:
+    """A goal as it is kept. Raises BadInput."""
+    goal = text.strip()
+    if not goal:
+        raise BadInput("The goal is empty.", 'Say what you want, such as "lower val_loss".')
+    if len(goal) > MAX_GOAL:
+        raise BadInput(f"The goal has {len(goal):,} characters.", f"Say it in at most {MAX_GOAL:,}.")
+    return goal
+
+
+def _open(loop: Loop) -> None:
+    """Raises WrongMoment for a loop that nothing opens again: what it was is history."""
+    if loop.over and loop.end != "budget":
+        raise WrongMoment(f"Loop {loop.id} has ended ({loop.end}).", "Start a new one.")
 
 
 class Sets(Protocol):
@@ -210,11 +227,7 @@ class WildDesk:
     # --- beginning ----------------------------------------------------------------------------------------------------
     async def draft(self, body: CreateLoop) -> SetupReply:
         """What would be run and searched. Raises BadInput, CannotBeDone; nothing is kept."""
-        goal = body.goal.strip()
-        if not goal:
-            raise BadInput("The goal is empty.", 'Say what you want, such as "lower val_loss".')
-        if len(goal) > MAX_GOAL:
-            raise BadInput(f"The goal has {len(goal):,} characters.", f"Say it in at most {MAX_GOAL:,}.")
+        _goal(body.goal)
         limits = check_limits(body.limits)
         reply = await self.setups.propose(body)
         return replace(reply, policy=body.policy or self.default_policy(), limits=limits)
@@ -232,9 +245,7 @@ class WildDesk:
             raise CannotBeDone(ask.text, f"Say so at the start: {options or 'see the draft'}.")
         if drafted.policy != "builtin":
             self.work.may_use_model(body.model)
-        living = [loop for loop in self.shell.loops.values() if not loop.over]
-        if len(living) >= MAX_LIVING:
-            raise CannotBeDone(f"{len(living)} loops live already.", "Stop one first.")
+        self._room()
         loop_id = self.make_id("wld")
         setup = drafted.setup
         commits, branch = [], ""
@@ -242,6 +253,7 @@ class WildDesk:
             base = await asyncio.to_thread(self.trees.base, setup.cwd, loop_id)
             await asyncio.to_thread(self.trees.tree, base.commit, setup.inputs)
             commits, branch = [base.commit], base.branch
+        self._room()  # others may have begun meanwhile
         again = self._of_request(body.request_id)  # the same request may have come twice meanwhile
         if again is not None:
             return again
@@ -277,6 +289,11 @@ class WildDesk:
             await self.shell.commit([Change("wild_changed", replace(self.get(loop_id), session_id=session_id))])
         self._drive(loop_id)
         return self.get(loop_id)
+
+    def _room(self) -> None:
+        living = [loop for loop in self.shell.loops.values() if not loop.over]
+        if len(living) >= MAX_LIVING:
+            raise CannotBeDone(f"{len(living)} loops live already.", "Stop one first.")
 
     def _of_request(self, request_id: str | None) -> Loop | None:
         if not request_id:
@@ -387,6 +404,7 @@ class WildDesk:
 
     async def limits(self, loop_id: str, wish: ChangeLimits, by: str = "") -> Loop:
         loop = self.get(loop_id)
+        _open(loop)
         after = replace(loop, limits=changed_limits(loop.limits, wish.limits))
         said = ", ".join(f"{name} {value}" for name, value in wish.limits.items())
         changed = await self._wish(loop, after, "limits", by, f"Limits: {said}.")
@@ -397,14 +415,17 @@ class WildDesk:
 
     async def patch(self, loop_id: str, wish: PatchLoop, by: str = "") -> Loop:
         loop = self.get(loop_id)
+        _open(loop)
         fields: dict[str, Any] = {}
         if wish.autonomy is not None:
             fields["autonomy"] = wish.autonomy
-        if wish.goal is not None and wish.goal.strip():
-            fields["goal"] = self.redact(wish.goal.strip()[:MAX_GOAL])
+        if wish.goal is not None:
+            fields["goal"] = self.redact(_goal(wish.goal))
         if wish.space is not None:
             fields["setup"] = rules.changed_setup(loop, {"space": wish.space})
         if wish.model is not None:
+            if len(wish.model) > _MAX_MODEL:
+                raise BadInput(f"The model's name has {len(wish.model):,} characters.", "Give provider:model.")
             fields["model"] = wish.model
         if wish.policy is not None:
             if wish.policy != "builtin":
@@ -419,6 +440,7 @@ class WildDesk:
 
     async def reorder(self, loop_id: str, wish: ReorderEvents, by: str = "") -> Loop:
         loop = self.get(loop_id)
+        _open(loop)
         after = rules.reordered(loop, wish.order, wish.drop)
         return await self._wish(loop, after, "queue", by, f"Reordered {len(wish.order)}, dropped {len(wish.drop)}.")
 

@@ -150,7 +150,10 @@ class Driver(Book):
         await self._measure()
         for run in self.views.runs_of(self.loop):
             if self.views.read_out(run) and not self.views.checked(run):
-                await self.hands.look_again(run)
+                try:
+                    await self.hands.look_again(run)
+                except (RagentError, OSError) as error:  # tried again; until then its value does not count
+                    log.error("run %s was not looked at again: %s", run.id, error)
         spent = self.spent(self.loop)
         loop = replace(self.loop, spent=spent)
         world = self.views.world(loop, spent)

@@ -280,7 +280,7 @@ def _eval_files(files: Sequence[str], cwd: Path) -> list[str]:
     """As given, once it is known that each is there. Raises CannotBeDone."""
     for name in files:
         path = cwd / os.path.expanduser(name)
-        if not name.strip() or "\0" in name or not path.exists():
+        if not name.strip() or "\0" in name or not os.path.exists(path):  # False for a name too long to be one
             raise CannotBeDone(
                 f"The evaluation file {name[:100]!r} does not exist in {cwd}.", "Name files relative to that folder."
             )

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ragent_jupyter.adapters.executors.process import ProcessExecutor
-from ragent_jupyter.domain.errors import MissingPart
+from ragent_jupyter.domain.errors import BadInput, CannotBeDone, MissingPart, WrongMoment
 from ragent_jupyter.domain.wild import Entry, Limits, Loop
-from ragent_jupyter.domain.wire_wild import CreateLoop, StopLoop
+from ragent_jupyter.domain.wire_wild import ChangeLimits, CreateLoop, PatchLoop, ReorderEvents, StopLoop
 from ragent_jupyter.engine.app import Engine
 from tests.support.engine import Project
 
@@ -215,5 +215,60 @@ def test_after_a_stop_that_spares_its_runs_none_of_the_queue_is_started(one: Pro
         await night.quiet()
         assert {run.id for run in shell.runs.values() if run.started_at} == began
         assert {shell.runs[id].status.value for id in began} == {"finished"}
+
+    asyncio.run(night.serve(do))
+
+
+def test_a_loop_that_has_ended_is_changed_by_no_wish(one: Project) -> None:
+    night = Night(one)
+
+    async def do() -> None:
+        loop = await night.begin(env={"STEP_S": "0.3"})
+        await night.desk.stop(loop.id, StopLoop(now=True))
+        await night.until(lambda: night.loop(loop).report, "the report")
+        before = night.loop(loop)
+        wishes = [
+            night.desk.patch(loop.id, PatchLoop(goal="something else")),
+            night.desk.limits(loop.id, ChangeLimits(limits={"runs": 99})),
+            night.desk.reorder(loop.id, ReorderEvents()),
+        ]
+        for wish in wishes:
+            with pytest.raises(WrongMoment, match="ended"):
+                await wish
+        assert night.loop(loop) == before
+
+    asyncio.run(night.serve(do))
+
+
+def test_what_a_patch_may_say_is_what_a_start_may_say(one: Project) -> None:
+    night = Night(one)
+
+    async def do() -> None:
+        loop = await night.begin(autonomy="cautious")
+        for patch in (PatchLoop(goal="x" * 5000), PatchLoop(goal=" "), PatchLoop(model="m" * 5000)):
+            with pytest.raises(BadInput):
+                await night.desk.patch(loop.id, patch)
+        assert night.loop(loop).goal == "lower val_loss"
+        fields: list[dict[str, Any]] = [{"cwd": "a" * 5000}, {"eval_files": ["a" * 5000]}]
+        for wrong in fields:
+            with pytest.raises(CannotBeDone, match="does not exist"):
+                await night.begin(**wrong)
+        await night.desk.stop(loop.id, StopLoop())
+
+    asyncio.run(night.serve(do))
+
+
+def test_a_run_that_cannot_be_looked_at_again_does_not_stop_the_clock(one: Project) -> None:
+    night = Night(one)
+
+    async def do() -> None:
+        async def refuses(_: Any) -> None:
+            raise PermissionError("not yours")
+
+        night.engine.wild.work.look_again = refuses
+        loop = await night.begin(eval_files=["train.py"], limits=Limits(hours=4 / 3600))
+        await night.until(lambda: night.loop(loop).over, "the time limit to be kept", 30)
+        assert night.loop(loop).budget == "hours"
+        await night.quiet()
 
     asyncio.run(night.serve(do))
