@@ -2,8 +2,8 @@
 
 The scripts are other people's and are not kept here. Fetch each one at its commit (flags.json names repo, commit, path
 and `extra`), put it at FOLDER/SPLIT/OWNER__NAME/PATH, and set RAGENT_FLAG_SCRIPTS=FOLDER. A file whose SHA-256 is not
-the labelled one is refused. The parser gets what the product would give it: the script, and the modules and YAML files
-that `services/wild_scripts` finds beside it.
+the labelled one is refused. The parser gets what the product would give it: the script, the modules and YAML files
+that `services/wild_scripts` finds beside it, and those of `extra` to which only files lead that were not fetched.
 
 strict: the label itself. lenient: the label, or one that the labeller found defensible too (`also`). A labelled flag
 that the parser does not find is wrong. The share that counts is pooled over flags, with Wilson's lower bound; flags of
@@ -53,7 +53,9 @@ def judged(script: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     command = f"python {script['path']}"
     where: Where = locate(command)
     source = text_of(path)
-    read = read_script(source, script["path"], others(source, path, root, where.args), command)
+    # Of a repository only the labelled files are fetched: what leads from one to the other may be missing.
+    beside = {name: text_of(root / name) for name in script["extra"]}
+    read = read_script(source, script["path"], {**beside, **others(source, path, root, where.args)}, command)
     roles = {spelled(flag.name): flag.role for flag in read.flags}
     aliases = dict(script.get("aliases", {}))
     found = []
