@@ -100,6 +100,20 @@ class _Pinned:
         return await self.hands.act(action, reasoning=reasoning, evidence=evidence, who=who)
 
 
+class _Told:
+    """Hands whose first word begins with a sentence: an action's own reasoning is what the ledger shows of it."""
+
+    def __init__(self, hands: Hands, told: str) -> None:
+        self.hands = hands
+        self.told = told
+
+    async def act(
+        self, action: Action, *, reasoning: str = "", evidence: Sequence[Seen] = (), who: str = ""
+    ) -> Outcome:
+        told, self.told = self.told, ""
+        return await self.hands.act(action, reasoning=f"{told} {reasoning}".strip(), evidence=evidence, who=who)
+
+
 class _Shared:
     """The model's hands on a batch: its points take at most its share, the optimiser's fill the rest.
 
@@ -201,7 +215,7 @@ class HybridPolicy(Policy):
         try:
             return await self.llm.ask(view, event, hands, patience_s=self.patience_s)
         except RagentError as error:
-            return _alone(error, await self._rules(view, event, hands))
+            return _alone(error, await self._rules(view, event, _Told(hands, _why_alone(error))))
 
     async def _failure(self, view: View, event: LoopEvent, hands: Hands) -> Thought:
         """A failure of a new kind: rules note it, the model says what it is and mends it where it may."""
@@ -232,7 +246,8 @@ class HybridPolicy(Policy):
         if shared.swept and batch is not None:
             draft.said.remove(batch)
         # What the rules had to say besides goes on; their batch too, unless the model's took its place.
-        return _joined(thought, await _replay(draft, rules, planned))
+        first = _Told(rules, "" if thought.turn_id else thought.reasoning)
+        return _joined(thought, await _replay(draft, first, planned))
 
     async def _asked(
         self,
@@ -267,11 +282,13 @@ async def _replay(draft: _Draft, hands: Hands, thought: Thought) -> Thought:
     return msgspec.structs.replace(thought, reasoning="\n".join([thought.reasoning, *refused]).strip())
 
 
-def _alone(error: RagentError, rest: Thought) -> Thought:
-    why = error.problem.rstrip(".")
+def _why_alone(error: RagentError) -> str:
     said = "cannot be reached" if isinstance(error, ModelFailed) else "did not decide"
-    told = f"The model {said} ({why}); the optimiser goes on alone."
-    return msgspec.structs.replace(rest, reasoning=f"{told}\n{rest.reasoning}".strip())
+    return f"The model {said} ({error.problem.rstrip('.')}); the optimiser goes on alone."
+
+
+def _alone(error: RagentError, rest: Thought) -> Thought:
+    return msgspec.structs.replace(rest, reasoning=f"{_why_alone(error)}\n{rest.reasoning}".strip())
 
 
 def _joined(first: Thought, second: Thought) -> Thought:
