@@ -144,10 +144,18 @@ class GitTrees(Trees):
         return WorkFolder(run_dir).inputs_changed()
 
     def code_changed(self, run_dir: Path) -> list[str]:
-        """Code in a run's own folder that the run replaced."""
+        """Code in a run's own folder that the run replaced, and code of its tree that somebody has changed.
+
+        Root may write what is read-only. The next launch restores the tree; until then every run of it is in doubt.
+        """
         folder = WorkFolder(run_dir)
-        known = self.store.record(str(folder.record().get("commit", "")))
-        return folder.code_changed(known) if known else []
+        commit = str(folder.record().get("commit", ""))
+        known = self.store.record(commit)
+        if known is None:
+            return []
+        with locked(self.store.folder / f"{commit}.check"):  # not while a launch restores it
+            touched = [path for path in self.store.changed(commit) if path in known["files"] or is_code(path)]
+        return sorted({*folder.code_changed(known), *touched})
 
     # --- proof --------------------------------------------------------------------------------------------------
     def prove(self, commit: str, python: str, cwd: str, env: dict[str, str]) -> Proof:
