@@ -327,7 +327,10 @@ def _odd(claim: Claim, view: View) -> list[str]:
     ]
     if len(found) > 3:
         found = [*found[:3], f"{len(found) - 3} more values in the notebook are not the recorded ones."]
-    kept = [v.verdict for v in view.loop.verdicts if v.runs == claim.runs and v.sweep == claim.sweep]
-    if claim.kind == "verdict" and kept and claim.verdict not in kept:
-        found.append(f"The notebook says {words.quoted(claim.verdict, 40)}, the record says {kept[0]}.")
+    kept = [v for v in view.loop.verdicts if v.runs == claim.runs and v.sweep == claim.sweep]
+    if claim.kind == "verdict" and kept and claim.verdict not in [v.verdict for v in kept]:
+        found.append(f"The notebook says {words.quoted(claim.verdict, 40)}, the record says {kept[0].verdict}.")
+    if claim.kind == "verdict" and kept and claim.ci is not None and claim.ci not in [v.ci for v in kept]:
+        # A wider interval would let any outcome pass as the same one.
+        found.append(f"The notebook says {words.interval(claim.ci)}, the record has {words.interval(kept[0].ci)}.")
     return found

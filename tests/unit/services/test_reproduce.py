@@ -94,6 +94,7 @@ def test_a_claims_own_runs_are_run_again_and_compared(tmp_path: Path) -> None:
 def test_a_shift_of_both_sides_keeps_the_effect_and_one_of_the_candidate_does_not(tmp_path: Path) -> None:
     async def play(d: Desk) -> None:
         both = await d.finish(await d.start(), shift=0.01)
+        assert not any("The notebook says" in note for note in both.notes)
         assert both.outcome == "within" and both.was_effect is not None
         assert both.now_effect == pytest.approx(both.was_effect)
         made = await d.start()
@@ -166,6 +167,17 @@ def test_what_is_not_as_it_was_is_noted(tmp_path: Path) -> None:
         }
         done = await d.finish(made, **fields)
         assert "The interpreter is another version: 3.11.7 was, 3.12.1 is." in done.notes
+
+    played(tmp_path, play)
+
+
+def test_an_interval_that_was_widened_in_the_notebook_is_noted(tmp_path: Path) -> None:
+    """Any effect would lie inside it."""
+
+    async def play(d: Desk) -> None:
+        d.edit(lambda claim: claim.__setitem__("ci", [-1e6, 1e6]))
+        note = (await d.start()).notes[0]
+        assert note.startswith("The notebook says 95 % CI -1") and "the record has 95 % CI -0." in note
 
     played(tmp_path, play)
 
