@@ -136,7 +136,7 @@ def _searching(at: Standing, optimiser: Optimiser, analysis: bool) -> list[Step]
     if analysis and len(barren(at)) == 1 and at.rounds:
         lost = at.rounds[-1]
         why = f"All {counted(len(lost), 'run')} of the batch failed: each range is halved around its default."
-        fields = space_fields(shrunk(at.setup.space))
+        fields = space_fields(shrunk(at.setup.space, at.best.params if at.best is not None else None))
         return [*steps, Step(ChangeSetup(fields=fields, reason=why), why, seen(lost), "rule:shrink")]
     over = _over(at, budget)
     batch = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import to_builtins
@@ -80,21 +80,25 @@ def narrowed(space: dict[str, Knob], trials: Sequence[TrialView]) -> tuple[dict[
     return space, ""
 
 
-def shrunk(space: dict[str, Knob]) -> dict[str, Knob]:
+def shrunk(space: dict[str, Knob], best: Mapping[str, Any] | None = None) -> dict[str, Knob]:
     """Half of each axis around the default: geometric where it is searched so. Choices shrink to the default and half
     of the rest; an axis whose default is not on it keeps its middle.
+
+    best: the parameters of the best run so far. They stay inside, for it is tested and taken apart later.
 
     >>> shrunk({"lr": Knob(dim=Range(0.001, 0.1, log=True), default=0.01)})["lr"].dim.high
     0.0316228
     """
-    found = {}
+    found, held = {}, dict(best or {})
     for name, knob in space.items():
         dim = knob.dim
         if isinstance(dim, Values):
             place = next((i for i, value in enumerate(dim.values) if equal(value, knob.default)), 0)
             keep = max(1, (len(dim.values) + 1) // 2)
             first = min(max(0, place - keep // 2), len(dim.values) - keep)
-            found[name] = replace(knob, dim=Values(dim.values[first : first + keep]))
+            at = [i for i, value in enumerate(dim.values) if name in held and equal(value, held[name])]
+            start, end = min([first, *at]), max([first + keep, *(i + 1 for i in at)])
+            found[name] = replace(knob, dim=Values(dim.values[start:end]))
             continue
         log = dim.log and dim.low > 0
         low, high = (math.log(dim.low), math.log(dim.high)) if log else (dim.low, dim.high)
@@ -105,6 +109,9 @@ def shrunk(space: dict[str, Knob]) -> dict[str, Knob]:
         ends = [float(f"{math.exp(end) if log else end:.6g}") for end in ends]
         if dim.integer:
             ends = [float(math.floor(ends[0])), float(math.ceil(ends[1]))]
+        kept = held.get(name)
+        if isinstance(kept, (int, float)) and _is_number(kept):
+            ends = [min(ends[0], float(kept)), max(ends[1], float(kept))]
         found[name] = replace(knob, dim=replace(dim, low=ends[0], high=max(ends)))
     return found
 

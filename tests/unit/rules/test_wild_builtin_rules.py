@@ -141,6 +141,10 @@ def test_a_shrunk_space_holds_the_default_and_half_of_each_axis() -> None:
     assert isinstance(lr, Range) and math.log(lr.high / lr.low) <= 0.5 * math.log(1000) * 1.001
     assert isinstance(batch, Values) and len(batch.values) == 2 and 64 in batch.values
     assert isinstance(n, Range) and n.high == 8 and n.low >= 4
+    # What is best so far stays inside, or it could be neither confirmed nor taken apart.
+    held = shrunk(SPACE, {"lr": 0.9, "batch": SPACE["batch"].dim.values[-1]})  # type: ignore[union-attr]
+    assert isinstance(held["lr"].dim, Range) and held["lr"].dim.high == 0.9
+    assert isinstance(held["batch"].dim, Values) and held["batch"].dim.values[-1] == SPACE["batch"].dim.values[-1]  # type: ignore[union-attr]
 
 
 # --- screening --------------------------------------------------------------------------------------------------------
