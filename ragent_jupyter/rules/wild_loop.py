@@ -370,6 +370,7 @@ def ended(loop: Loop, move: EndLoop, at: float) -> Loop:
         question=None,
         waiting=None,
         paused=False,
+        spent=replace(loop.spent, since=None),
     )
 
 

@@ -75,7 +75,7 @@ def standing(loop: Loop, now: float) -> str:
     if loop.over:
         match loop.end:
             case "complete" if won:
-                return f"complete, with a confirmed gain{reason}"
+                return "complete, with a confirmed gain"  # which one stands in the lines below
             case "complete" if any(v.verdict == "unconfirmed" for v in loop.verdicts) or unproven(loop):
                 return f"complete; its best is unconfirmed{reason}"
             case "complete":

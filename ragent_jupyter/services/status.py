@@ -12,6 +12,7 @@ from typing import Any
 from ragent_jupyter._version import __version__
 from ragent_jupyter.domain.alert import AlertStatus, Severity
 from ragent_jupyter.domain.ports import Executor
+from ragent_jupyter.domain.sweep import Sweep
 from ragent_jupyter.domain.wire import Check, StatusReply
 
 from .runs import RunsDesk
@@ -82,11 +83,31 @@ class StatusDesk:
             )
         return self._disk_said
 
+    def _confirmed(self, sweep: Sweep) -> dict[str, Any] | None:
+        """What the loop of a sweep has confirmed: its mean on fresh seeds, and one of the runs it rests on."""
+        loop = self.shell.loops.get(sweep.loop_id)
+        won = [v for v in loop.verdicts if v.verdict == "confirmed" and v.mean is not None] if loop else []
+        if loop is None or not won or not won[-1].runs or won[-1].runs[0] not in self.shell.runs:
+            return None
+        run = self.shell.runs[won[-1].runs[0]]
+        return {
+            "run": run.id,
+            "name": run.alias or run.name,
+            "metric": won[-1].metric or loop.setup.metric,
+            "value": won[-1].mean,
+            "mode": loop.setup.mode,
+            "confirmed": True,
+        }
+
     def _best(self) -> dict[str, Any] | None:
-        """The best finished run of the newest sweep, else of the newest run's primary metric."""
+        """What the newest sweep's loop has confirmed; else the best finished run of that sweep, or of the newest run's
+        primary metric."""
         sweeps = sorted((s for s in self.shell.sweeps.values() if not s.archived), key=lambda s: s.created_at)
         if sweeps:
             sweep = sweeps[-1]
+            confirmed = self._confirmed(sweep)
+            if confirmed is not None:
+                return confirmed
             pool = [r for r in self.shell.runs.values() if r.sweep_id == sweep.id]
             primary, mode = sweep.primary, sweep.mode
         else:
@@ -111,11 +132,7 @@ class StatusDesk:
             "metric": primary,
             "value": sign * value,
             "mode": mode,
-            "confirmed": any(
-                verdict.verdict == "confirmed" and run_id in verdict.runs
-                for loop in self.shell.loops.values()
-                for verdict in loop.verdicts
-            ),
+            "confirmed": False,
         }
 
     def doctor(self) -> list[Check]:
