@@ -56,7 +56,7 @@ class DecisionHands:
             outcome, result = "done", ""
             # What waits for a yes has taken its share as well.
             before = [*self.accepted, *(held for held, _ in self.asked)]
-            verdict = check(self.view, self.event, action, before)
+            verdict = check(self._seen(), self.event, action, before)
             if isinstance(verdict, Refused):
                 outcome, result = "refused", f"{verdict.problem} {verdict.remedy}".strip()
                 self.refusal = verdict.problem
@@ -74,6 +74,13 @@ class DecisionHands:
                     self.refusal = error.problem
             self.said.append(Said(action, outcome, result, reasoning, list(evidence), who))
             return Outcome(accepted=outcome == "done", text=result or "Accepted.", asked=outcome == "asked")
+
+    def _seen(self) -> View:
+        """What the guard judges by: the view, with the commits of this decision. New code makes old points new."""
+        if not self.commits:
+            return self.view
+        loop = msgspec.structs.replace(self.view.loop, commits=[*self.view.loop.commits, *self.commits])
+        return msgspec.structs.replace(self.view, loop=loop)
 
     async def edit(self, action: EditCode) -> str:
         """Make the commit now, so that whoever decides learns whether it applies. Raises CannotBeDone."""
