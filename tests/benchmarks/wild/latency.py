@@ -24,10 +24,10 @@ SICK = FAULTY.read_text().replace('a.kind == "nan"', 'a.kind == "nan" or (a.lr >
 
 def run(short: bool, times: int | None = None) -> list[Figure]:
     runs = times or (10 if short else 60)
-    return [*slots(runs), *alerts(8 if short else 30)]
+    return [*slots(runs, 1 if short else 2), *alerts(8 if short else 30)]
 
 
-def slots(count: int) -> list[Figure]:
+def slots(count: int, parallel: int) -> list[Figure]:
     """Within a batch: the slot's next run is known already. Between batches: all runs are read out, it decides."""
     within: list[float] = []
     between: list[float] = []
@@ -35,15 +35,16 @@ def slots(count: int) -> list[Figure]:
         command = p.script("train.py", SCRIPT)
         loop = p.client.create_loop(
             CreateLoop(
-                goal="lower val_loss", command=command, caller_python=sys.executable, executor="process", parallel=2,
-                autonomy="full", limits=Limits(runs=count), env={"BENCH_TRUTH": str(p.folder / "t"), "BENCH_S": "0.5"},
+                goal="lower val_loss", command=command, caller_python=sys.executable, executor="process",
+                parallel=parallel, autonomy="full", limits=Limits(runs=count),
+                env={"BENCH_TRUTH": str(p.folder / "t"), "BENCH_S": "0.5"},
             )
         )  # fmt: skip
         wait_until(lambda: p.client.loop(loop.id).loop.over, 900, every=0.5, what="the loop to end")
         runs = sorted((r for r in p.client.all_runs() if r.started_at), key=lambda r: r.started_at or 0.0)
     for sweep in {r.sweep_id for r in runs}:
         mine = [r for r in runs if r.sweep_id == sweep]
-        within += gaps(mine, 2)
+        within += gaps(mine, parallel)
     ordered = list(dict.fromkeys(r.sweep_id for r in runs))
     for before, after in itertools.pairwise(ordered):
         last = max(r.ended_at or 0.0 for r in runs if r.sweep_id == before)
