@@ -58,7 +58,7 @@ class GitTrees(Trees):
         """At most 2 MiB of `git diff OLD NEW`. Raises NotFound."""
         git = self._git_of(new)
         pair = git.commit(old), git.commit(new)
-        text = git.bytes("diff", "--no-ext-diff", "--no-textconv", "--no-color", *pair, "--")
+        text = git.raw("diff", "--no-ext-diff", "--no-textconv", "--no-color", *pair, "--")
         return text[:_MOST_DIFF].decode("utf-8", "replace")
 
     # --- commits ------------------------------------------------------------------------------------------------

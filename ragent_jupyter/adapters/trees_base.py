@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..domain.errors import CannotBeDone, WrongMoment
 from ..domain.ports_wild import Base, Ignored
@@ -96,7 +96,7 @@ class Bases:
             new = there.listed("ls-files", "-z", "--others", "--exclude-standard")
             taken, left_out = _choose(git.folder, changed, new)
             lines = b"".join(os.fsencode(path) + b"\0" for path in taken)
-            there.bytes("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=lines, timeout=600.0)
+            there.raw("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=lines, timeout=600.0)
             tree = there.text("write-tree")
         except OSError as error:
             raise disk_words(error, "The state of the repository cannot be copied") from error
@@ -119,7 +119,7 @@ class Bases:
 
 def _create_branch(git: Git, branch: str, commit: str) -> None:
     try:
-        git.bytes("update-ref", "-m", "ragent: base", f"refs/heads/{branch}", commit, "0" * len(commit))
+        git.raw("update-ref", "-m", "ragent: base", f"refs/heads/{branch}", commit, "0" * len(commit))
     except GitFailed as error:
         if git.resolve("refs/heads/ragent"):
             problem = "A branch named 'ragent' stands where ragent keeps its branches (ragent/…)."
@@ -182,7 +182,8 @@ def ignored(root: str) -> list[Ignored]:
         if path.endswith("/"):
             found[path] = Ignored(path.rstrip("/"), _folder_size(full), "folder")
         elif os.path.exists(full):
-            kind = "folder" if os.path.isdir(full) else "file"  # a link to a folder is listed as a file
+            # A link to a folder is listed as a file.
+            kind: Literal["file", "folder"] = "folder" if os.path.isdir(full) else "file"
             found[path] = Ignored(path, _folder_size(full) if kind == "folder" else os.stat(full).st_size, kind)
         if len(found) >= _LISTED:
             break

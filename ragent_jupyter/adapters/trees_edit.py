@@ -38,15 +38,15 @@ class Worktree:
             # Twice: also where a worktree of this name was once locked and its folder removed.
             force = ("--force", "--force", "--detach", "--lock")
             add = self.main.having(GIT_LFS_SKIP_SMUDGE="1")
-            add.bytes(*_WHOLE, "worktree", "add", *force, str(self.folder), commit, timeout=SLOW_S)
+            add.raw(*_WHOLE, "worktree", "add", *force, str(self.folder), commit, timeout=SLOW_S)
             kill_point("trees.worktree")
         for name in ("index.lock", "HEAD.lock"):  # of a git that was killed here; the loop's lock is ours
             Path(self.git.path(name)).unlink(missing_ok=True)
         for state in ("CHERRY_PICK_HEAD", "sequencer"):
             if os.path.exists(self.git.path(state)):
-                self.git.bytes(*_WHOLE, "cherry-pick", "--quit")
-        self.git.bytes(*_WHOLE, "checkout", "--quiet", "--force", "--detach", commit, timeout=SLOW_S)
-        self.git.bytes("clean", "--quiet", "-ffd")
+                self.git.raw(*_WHOLE, "cherry-pick", "--quit")
+        self.git.raw(*_WHOLE, "checkout", "--quiet", "--force", "--detach", commit, timeout=SLOW_S)
+        self.git.raw("clean", "--quiet", "-ffd")
 
     def _is_there(self) -> bool:
         if not (self.folder / ".git").is_file():
@@ -59,8 +59,8 @@ class Worktree:
 
     def remove(self) -> None:
         if self._is_there():
-            self.main.bytes("worktree", "remove", "--force", "--force", str(self.folder))
-        self.main.bytes("worktree", "prune")
+            self.main.raw("worktree", "remove", "--force", "--force", str(self.folder))
+        self.main.raw("worktree", "prune")
 
 
 class Editor:
@@ -95,8 +95,8 @@ class Editor:
             except (RagentError, OSError) as error:
                 raise self._keep(error, edits, changed) from error
         kill_point("trees.committed")
-        self.git.bytes("update-ref", "-m", "ragent: edit", self._ref(key), found)
-        self.git.bytes("update-ref", "-m", "ragent: edit", f"refs/heads/ragent/{self.loop_id}", found)
+        self.git.raw("update-ref", "-m", "ragent: edit", self._ref(key), found)
+        self.git.raw("update-ref", "-m", "ragent: edit", f"refs/heads/ragent/{self.loop_id}", found)
         return found
 
     def _ref(self, key: str) -> str:
@@ -122,13 +122,13 @@ class Editor:
             full.write_bytes(text.encode())
             if before is None:
                 full.chmod(0o644)
-        git.bytes(*_WHOLE, "add", "--sparse", "--", *changed)
+        git.raw(*_WHOLE, "add", "--sparse", "--", *changed)
         if git.true(*_WHOLE, "diff", "--cached", "--quiet", "--no-ext-diff"):
             raise CannotBeDone("The edits change nothing.", "Say what is to be different.")
         head = git.text("rev-parse", "HEAD")
         text = f"{message.strip() or 'A change'}\n\nRagent-Loop: {self.loop_id}\nRagent-Key: {key}\n"
         try:
-            git.bytes(*_WHOLE, "commit", "--quiet", "--cleanup=whitespace", "-F", "-",
+            git.raw(*_WHOLE, "commit", "--quiet", "--cleanup=whitespace", "-F", "-",
                       stdin=text.encode("utf-8", "replace"), timeout=SLOW_S)  # fmt: skip
         except GitFailed as error:
             problem = f"The repository's hooks refused the commit: {error.said[-2000:] or error.problem}"

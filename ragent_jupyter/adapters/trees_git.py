@@ -57,7 +57,7 @@ class Git:
     def having(self, **env: str) -> Git:
         return Git(self.folder, **{**self._env, **env})
 
-    def bytes(self, *args: str, stdin: bytes = b"", timeout: float = QUICK_S, plain: bool = False) -> bytes:
+    def raw(self, *args: str, stdin: bytes = b"", timeout: float = QUICK_S, plain: bool = False) -> bytes:
         """What a command wrote. plain: as the user would call it, with none of our settings.
 
         Raises GitFailed, MissingPart.
@@ -88,16 +88,16 @@ class Git:
         return out
 
     def text(self, *args: str, stdin: bytes = b"", timeout: float = QUICK_S, plain: bool = False) -> str:
-        return os.fsdecode(self.bytes(*args, stdin=stdin, timeout=timeout, plain=plain)).strip()
+        return os.fsdecode(self.raw(*args, stdin=stdin, timeout=timeout, plain=plain)).strip()
 
     def listed(self, *args: str) -> list[str]:
         """The paths of a listing that NULs separate."""
-        return [os.fsdecode(path) for path in self.bytes(*args).split(b"\0") if path]
+        return [os.fsdecode(path) for path in self.raw(*args).split(b"\0") if path]
 
     def true(self, *args: str) -> bool:
         """Whether a command that asks says yes."""
         try:
-            self.bytes(*args)
+            self.raw(*args)
         except GitFailed:
             return False
         return True

@@ -40,7 +40,7 @@ def merge(git: Git, worktree: Worktree, loop_id: str, base: str, commit: str, by
         if not number:
             return f"Everything up to {commit[:10]} is on {branch} already."
     try:
-        git.bytes("merge", "--ff-only", "--no-verify-signatures", "--quiet", tip, plain=True, timeout=SLOW_S)
+        git.raw("merge", "--ff-only", "--no-verify-signatures", "--quiet", tip, plain=True, timeout=SLOW_S)
     except GitFailed as error:
         problem = f"git would not put the commits on {branch}: {error.said[-1000:]}"
         raise WrongMoment(problem, "Nothing was changed. Clear what it names, then merge again.") from error
@@ -83,7 +83,7 @@ def _picked(git: Git, worktree: Worktree, base: str, commit: str, head: str) -> 
         return head, 0
     worktree.ready(head)
     try:
-        worktree.git.bytes("cherry-pick", "--allow-empty", *wanted, timeout=SLOW_S)
+        worktree.git.raw("cherry-pick", "--allow-empty", *wanted, timeout=SLOW_S)
     except GitFailed as error:
         torn = sorted({line.partition("\t")[2] for line in worktree.git.listed("ls-files", "-u", "-z")})
         worktree.git.true("cherry-pick", "--abort")
@@ -107,4 +107,4 @@ def forget(git: Git, worktree: Worktree, loop_id: str) -> None:
     names = git.text("for-each-ref", "--format=%(refname)", f"refs/ragent/{loop_id}/").splitlines()
     for name in [*names, branch]:
         if git.resolve(name):
-            git.bytes("update-ref", "-d", name)
+            git.raw("update-ref", "-d", name)

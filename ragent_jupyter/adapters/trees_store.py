@@ -94,10 +94,10 @@ class TreeStore:
         (own / "index").unlink(missing_ok=True)
         (temp / ".git").write_text(f"gitdir: {own}\n")
         index = Git(git.folder, GIT_INDEX_FILE=str(own / "index"))
-        index.bytes("-c", "core.sparseCheckout=false", "read-tree", commit)
+        index.raw("-c", "core.sparseCheckout=false", "read-tree", commit)
         # A run's folder holds links and copies: what differs from the commit there is no change of the code.
-        listed = index.bytes("ls-files", "-z")
-        index.bytes("update-index", "-z", "--assume-unchanged", "--stdin", stdin=listed)
+        listed = index.raw("ls-files", "-z")
+        index.raw("update-index", "-z", "--assume-unchanged", "--stdin", stdin=listed)
 
     def _link(self, commit: str, known: dict[str, Any], inputs: dict[str, str]) -> None:
         place = self._place(commit)
@@ -159,9 +159,9 @@ def check_out(git: Git, commit: str, folder: Path) -> None:
         there = Git(str(folder), GIT_DIR=git.text("rev-parse", "--absolute-git-dir"), GIT_WORK_TREE=str(folder),
                     GIT_INDEX_FILE=str(index))  # fmt: skip
         whole = ("-c", "core.sparseCheckout=false")
-        there.bytes(*whole, "read-tree", commit, timeout=SLOW_S)
+        there.raw(*whole, "read-tree", commit, timeout=SLOW_S)
         kill_point("trees.building")
-        there.bytes(*whole, "checkout-index", "--all", "--force", "--ignore-skip-worktree-bits", timeout=SLOW_S)
+        there.raw(*whole, "checkout-index", "--all", "--force", "--ignore-skip-worktree-bits", timeout=SLOW_S)
     finally:
         for name in (index, index.with_name(index.name + ".lock")):
             name.unlink(missing_ok=True)

@@ -137,6 +137,7 @@ class WildDesk:
             return
         driver = Driver(loop_id, self.shell, self.views, self.work, self.policy, self.trees, self._remember)
         driver.interrupted = self.interrupted
+        driver.redact = self.redact
         self._drivers[loop_id] = driver
         self._tasks[loop_id] = asyncio.get_running_loop().create_task(driver.run())
 

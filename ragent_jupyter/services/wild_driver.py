@@ -101,6 +101,7 @@ class Driver(Book):
         self._watched = 0.0
         self._disk_at = -1e9
         self.interrupted: Callable[[Loop, LoopEvent], Awaitable[str]] | None = None
+        self.redact: Callable[[str], str] = lambda text: text
 
     @property
     def deciding(self) -> bool:
@@ -269,10 +270,10 @@ class Driver(Book):
                     who=who,
                     event=event,
                     evidence=said.evidence,
-                    reasoning=said.reasoning or thought.reasoning,
+                    reasoning=self.redact(said.reasoning or thought.reasoning),
                     action=msgspec.to_builtins(said.action),
                     outcome=said.outcome,
-                    result=said.result,
+                    result=self.redact(said.result),
                     usage=thought.usage if not lines and thought.usage.calls else None,
                     turn_id=thought.turn_id,
                 )
@@ -283,7 +284,7 @@ class Driver(Book):
             usage = thought.usage if thought.usage.calls else None
             lines.append(
                 self.entry(loop, by, who=thought.who, event=event, evidence=about if event.ref else [],
-                           reasoning=thought.reasoning, outcome="noted", usage=usage, turn_id=thought.turn_id)
+                           reasoning=self.redact(thought.reasoning), outcome="noted", usage=usage, turn_id=thought.turn_id)
             )  # fmt: skip
         return lines
 

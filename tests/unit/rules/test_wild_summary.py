@@ -42,7 +42,7 @@ def test_a_confirmed_gain() -> None:
     assert (
         text(*night_with_gain())
         == """\
-Lower val_loss of train.py: complete, with a confirmed gain (The goal is reached)
+Lower val_loss of train.py: complete, with a confirmed gain
 
 Tried
   10 configurations in 37 runs: 5 for the baseline, 7 for search, 15 for confirming, 10 for explaining.
