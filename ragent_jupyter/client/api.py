@@ -47,6 +47,9 @@ T = TypeVar("T")
 _REPORT_TIMEOUT_S = 180.0  # a report may run a notebook
 
 
+_DECODING = threading.Lock()
+
+
 class Client(ChatCalls, WildCalls):
     """One project's engine. `project`: a folder inside it (default: the current one); `start`: begin an engine if
     nobody answers; `door`: who asks ("terminal" only where a person sits at one: it may answer approvals). Nothing is
@@ -299,7 +302,9 @@ class Client(ChatCalls, WildCalls):
         if not reply.strip():
             return None
         try:
-            return msgspec.json.decode(reply, type=type)
+            # One at a time: what msgspec prepares at a type's first use is not safe in several threads at once.
+            with _DECODING:
+                return msgspec.json.decode(reply, type=type)
         except msgspec.DecodeError as error:
             raise RagentError(
                 f"The engine's answer to {method} {path} was not understood: {error}.",

@@ -288,6 +288,8 @@ def decided(loop: Loop, accepted: Sequence[Action], question: Question | None, *
                 loop = replace(loop, promised=text or "The policy has nothing left to try.")
             case Promise() | EditCode():
                 pass  # asking is the question's; an edit was made while it was decided
+    if any(waiting.kind == "human" for waiting in loop.queue):
+        loop = replace(loop, promised="")  # promised without knowing what a person has said meanwhile
     loop = replace(loop, owed=owed, question=question)
     starts = any(isinstance(action, (ProposeSweep, Launch, Confirm)) for action in accepted)
     if done.kind == "analysis" and not starts and question is None:
@@ -371,6 +373,10 @@ def ended(loop: Loop, move: EndLoop, at: float) -> Loop:
         waiting=None,
         paused=False,
         spent=replace(loop.spent, since=None),
+        plan=[
+            replace(t, state="done" if move.end == "complete" else "dropped") if t.state == "doing" else t
+            for t in loop.plan
+        ],
     )
 
 

@@ -284,7 +284,8 @@ class Driver(Book):
             usage = thought.usage if thought.usage.calls else None
             lines.append(
                 self.entry(loop, by, who=thought.who, event=event, evidence=about if event.ref else [],
-                           reasoning=self.redact(thought.reasoning), outcome="noted", usage=usage, turn_id=thought.turn_id)
+                           reasoning=self.redact(thought.reasoning), outcome="noted", usage=usage,
+                           turn_id=thought.turn_id)
             )  # fmt: skip
         return lines
 
@@ -440,6 +441,10 @@ class Driver(Book):
     async def _take_default(self, loop: Loop, now: float) -> None:
         question = loop.question
         assert question is not None
+        if question.default == "stop":
+            why = f"Nobody answered in time: {question.text}"
+            await self._end(loop, rules.EndLoop("stopped", why, stop_runs=True), now)
+            return
         loop, _, words = rules.answered(loop, question.id, question.default, "", now)
         line = self.entry(
             loop, "rule", who="rule:default", reasoning="Nobody answered in time.", result=f"{question.text} → {words}"

@@ -94,7 +94,8 @@ class WildViews:
         cpu = gpu = 0.0
         runs = self.runs_of(loop)
         for run in runs:
-            took = (run.ended_at or now) - run.started_at if run.started_at else 0.0
+            # Never below nothing: the clock may have been set back.
+            took = max(0.0, (run.ended_at or now) - run.started_at) if run.started_at else 0.0
             cpu += run.cpu_s if run.cpu_s is not None else took  # of a living one: a core, until it is known
             gpu += took * run.gpus
         return msgspec.structs.replace(

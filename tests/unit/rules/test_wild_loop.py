@@ -212,6 +212,15 @@ def test_a_promise_made_while_runs_live_waits_for_them() -> None:
     assert state.promised == "done"
 
 
+def test_what_a_person_says_meanwhile_is_heard_before_a_promise_ends_it() -> None:
+    state = w.taken(running(), w.event("analysis", "swp_1", 1.0))
+    state = w.steered(state, "human:1", "try dropout too", 2.0)
+    state = w.decided(state, [Promise(word="COMPLETE", text="done")], None, empty=False, refusal="")
+    assert state.promised == ""
+    move = w.next_move(state, world())
+    assert isinstance(move, w.Decide) and move.event.kind == "human"
+
+
 # --- wishes -----------------------------------------------------------------------------------------------------------
 STATES = [
     loop(),
