@@ -274,27 +274,34 @@ def test_three_thousand_entries_come_in_pages_and_stay_fluid(page: Page) -> None
         rows = page.locator(".rg-entry")
         expect(rows).to_have_count(100)
         expect(page.locator(".rg-timeline h3")).to_contain_text("3000 entries")
+        few = frame(page)
         for shown in range(200, 1100, 100):
-            page.get_by_role("button", name="Show older entries").click()
-            expect(rows).to_have_count(shown)
+            page.get_by_role("button", name="Show older entries").press("Enter")
+            expect(rows).to_have_count(shown, timeout=15_000)
         assert sum(asked.endswith("/journal") for asked in door.asked) <= 12
-        frames = page.evaluate(
+        # Ten times as many lines cost a scroll about the same; in itself a frame says how busy the machine is.
+        assert frame(page) < max(120, 2.5 * few), few
+
+
+def frame(page: Page) -> float:
+    """Milliseconds of the median frame of a scroll through the page, back to its top."""
+    return float(
+        page.evaluate(
             """async () => {
               const box = document.querySelector('.rg-body');
               const times = [];
               let last = performance.now();
               for (let i = 0; i < 60; i++) {
-                box.scrollTop += 400;
+                box.scrollTop = (i * 400) % (box.scrollHeight - box.clientHeight);
                 await new Promise(requestAnimationFrame);
                 const now = performance.now();
                 times.push(now - last);
                 last = now;
               }
-              return times.sort((a, b) => a - b);
+              return times.sort((a, b) => a - b)[30];
             }"""
         )
-        # The median frame of a scroll, on a machine that others use too.
-        assert frames[len(frames) // 2] < 120, frames[-5:]
+    )
 
 
 def test_hostile_words_are_words(page: Page) -> None:

@@ -15,6 +15,31 @@ import { Notice } from '../Notice';
 import { ByGlyph } from './LoopGlyph';
 import { Cost, Evidence, Ref } from './Ref';
 
+/** So many lines are laid out at once, and only where somebody looks. */
+const BLOCK = 50;
+
+interface Placed {
+  entry: Entry;
+  /** The first of its iteration. */
+  first: boolean;
+}
+
+/** Blocks by number, so that a new entry changes the newest block alone. */
+function inBlocks(entries: readonly Entry[]): Placed[][] {
+  const blocks: Placed[][] = [];
+  entries.forEach((entry, i) => {
+    const before = entries[i - 1];
+    const placed = { entry, first: before?.iteration !== entry.iteration };
+    const block = Math.floor(entry.n / BLOCK);
+    if (before && Math.floor(before.n / BLOCK) === block) {
+      blocks[blocks.length - 1].push(placed);
+    } else {
+      blocks.push([placed]);
+    }
+  });
+  return blocks;
+}
+
 /** Every decision, newest first: who, what, what became of it; each opens to what it saw and why. */
 export function Timeline({ loop }: { loop: Loop }): JSX.Element {
   const { wild, trans } = useHost();
@@ -102,20 +127,26 @@ export function Timeline({ loop }: { loop: Loop }): JSX.Element {
           </select>
         </div>
       )}
-      <ol className="rg-entries" reversed>
-        {shown.map((entry, i) => (
-          <React.Fragment key={entry.n}>
-            {(i === 0 || shown[i - 1].iteration !== entry.iteration) && (
-              <li className="rg-entry-break rg-dim">
-                {entry.iteration > 0
-                  ? trans.__('iteration %1', entry.iteration)
-                  : trans.__('before the first iteration')}
-              </li>
-            )}
-            <EntryRow entry={entry} now={now} />
-          </React.Fragment>
-        ))}
-      </ol>
+      {inBlocks(shown).map(block => (
+        <ol
+          key={Math.floor(block[0].entry.n / BLOCK)}
+          className="rg-entries"
+          style={{ containIntrinsicHeight: `auto ${block.length * 34}px` }}
+        >
+          {block.map(({ entry, first }) => (
+            <React.Fragment key={entry.n}>
+              {first && (
+                <li className="rg-entry-break rg-dim">
+                  {entry.iteration > 0
+                    ? trans.__('iteration %1', entry.iteration)
+                    : trans.__('before the first iteration')}
+                </li>
+              )}
+              <EntryRow entry={entry} now={now} />
+            </React.Fragment>
+          ))}
+        </ol>
+      ))}
       {isFiltered && entries.length > 0 && (
         <p className="rg-dim" role="status">
           {trans.__(
