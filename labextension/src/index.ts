@@ -140,7 +140,11 @@ const plugin: JupyterFrontEndPlugin<IRagent> = {
       const below = folder?.startsWith(`${root}/`)
         ? `${folder.slice(root.length + 1)}/`
         : '';
-      await app.commands.execute('docmanager:open', { path: below + path });
+      // A report is named by its whole path.
+      const inside = path.startsWith(`${root}/`)
+        ? path.slice(root.length + 1)
+        : below + path;
+      await app.commands.execute('docmanager:open', { path: inside });
     };
     const hostOf = (panel: PanelModel): Host => ({
       project,
