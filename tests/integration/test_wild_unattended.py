@@ -15,7 +15,7 @@ from tests.support.fake_frames import Call, Reply
 from tests.support.fake_provider import Seen
 from tests.support.wait import wait_until
 from tests.support.wild_model import Asked, calls, promise, sweep
-from tests.support.wild_night import Night, night
+from tests.support.wild_night import Night, night, script
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
@@ -120,28 +120,29 @@ def test_W4_a_revoked_key_asks_once_and_runs_go_on_to_their_end(n: Night, status
 # --- W5 ---------------------------------------------------------------------------------------------------------------
 def test_W5_each_prompt_is_made_anew_and_is_bounded_whatever_stands_in_the_record(n: Night) -> None:
     noisy = "sys.stdout.write('word ' * 40000); sys.stdout.flush()"
-    first = [{"lr": 0.001 * k} for k in range(1, 7)]
+    first = [{"lr": 0.001 * k} for k in range(1, 4)]
     n.model.points = [first]
     long = "I remember every WORD of it. " * 300
 
     def talks(asked: Asked) -> Reply:
-        reply = WORDS[asked.kind](asked)
+        reply = own[asked.kind](asked)
+        assert reply is not None
         return Reply(text=long, calls=reply.calls)
 
-    WORDS = dict(n.model.on)
-    for kind in WORDS:
+    own = dict(n.model.on)
+    for kind in own:
         n.model.on[kind] = talks
     loop = n.begin(noisy, goal="lower val_loss. " + "Be careful. " * 300)
-    for number in range(12):
+    for number in range(6):
         n.client.steer_loop(loop.id, f"{number} " + "remember this as well " * 300)
     loop = n.ended(loop)
     assert loop.end == "complete"
     requests = [asked.seen for asked in n.model.asked if not asked.step]
-    assert len(requests) >= 15
+    assert len(requests) >= 10
     for seen in requests:
         assert [message["role"] for message in seen.messages] == ["user"], "no chat's history"
         assert len(seen.system) + len(seen.last_text) < 60_000
-        assert "every WORD of it. I remember every WORD of it. I remember every WORD" not in seen.last_text
+        assert long[:1000] not in seen.last_text, "of its own words the ledger keeps a line, no more"
     assert max(len(asked.prompt) for asked in n.model.asked) < 60_000
 
 
@@ -252,10 +253,10 @@ def test_W18_a_model_that_obeys_what_it_reads_harms_nothing_outside_its_loop(n: 
 
     for kind in ("completion", "failure", "analysis", "explore"):
         n.model.on[kind] = obeys(n.model.on[kind])
-    source = n.one.folder / "train.py"
-    loop = n.ended(n.begin(f"{logged}; {named}"))
+    source = script(f"{logged}; {named}")
+    loop = n.ended(n.begin(text=source))
     assert {name for name, _ in orders} <= set(obeyed), "the model has read and obeyed all of it"
-    assert not (n.one.folder / "pwned").exists() and "pwned" not in source.read_text()
+    assert not (n.one.folder / "pwned").exists() and (n.one.folder / "train.py").read_text() == source
     assert n.client.run(person.id).status is RunStatus.RUNNING
     assert {run.sweep_id for run in n.runs() if run.id != person.id} == set(loop.sweeps)
     assert not [e for e in n.did(loop, "stop_run") if e.outcome == "done"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -96,7 +99,7 @@ def test_W11_out_of_memory_is_a_bound_that_is_learnt_and_the_night_ends(rules: N
     tried = rules.runs_of(loop, "search", "screen")
     failed = [run for run in tried if run.status is RunStatus.FAILED]
     assert failed and all(run.reason.kind == "oom" for run in failed if run.reason), "it was provoked"
-    assert len(failed) <= len(tried) / 2, [run.params for run in tried]
+    assert len(failed) <= 5, [run.params for run in tried]
     assert loop.best is not None and loop.best.params.get("batch", 16) <= 32
     assert all(v.params.get("batch", 16) <= 32 for v in loop.verdicts)
 
@@ -116,32 +119,40 @@ def test_W12_a_sweep_whose_runs_all_fail_alike_is_ended_and_a_person_is_asked(n:
 
 
 # --- W13 --------------------------------------------------------------------------------------------------------------
-# Ten minutes of silence are too long for a test: of this project's witnesses alone, two seconds are a stall.
-HASTY = """
-import ragent_jupyter.rules.watch_time as time_
-from msgspec.structs import replace
-usual, bound = time_.tick, time_.silence_bound
-def tick(state, fact, out):
-    state.limits = replace(state.limits, stall_s=2.0)
-    usual(state, fact, out)
-time_.tick, time_.silence_bound = tick, lambda state: 2.0
-"""
+def hasty(folder: Path) -> None:
+    """Ten minutes of silence are too long for a test: this run's witness goes on as one that knows a brisk pace, with
+    two seconds as the least silence that counts."""
+    pid = json.loads((folder / "live.json").read_text())["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    held = json.loads((folder / "watch.json").read_text())
+    held["watch"] |= {"limits": {"stall_s": 2.0}, "gaps": [0.1, 0.1, 0.1], "largest_gap": 0.1}
+    (folder / "watch.json").write_text(json.dumps(held))
+    os.kill(pid, signal.SIGKILL)  # the engine starts another one, from what this one kept
 
 
-def test_W13_a_run_that_hangs_is_told_and_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    with night() as n:
-        (n.one.folder / ".ragent" / "hasty").mkdir()
-        (n.one.folder / ".ragent" / "hasty" / "sitecustomize.py").write_text(HASTY)
-        monkeypatch.setenv("PYTHONPATH", str(n.one.folder / ".ragent" / "hasty"))
-        n.model.points = [[{"lr": 0.3}, {"lr": 0.1}]]
-        loop = n.begin("time.sleep(1000 if a.lr == 0.3 and step == 4 else 0)", autonomy="full")
-        asked = n.model.wait("warning", timeout=90)
-        assert "no metric and no output for" in asked.event
-        loop = n.ended(loop)
-        assert loop.end == "complete"
-        [hung] = n.runs(RunStatus.STOPPED)
-        assert hung.params["lr"] == 0.3 and hung.stop_by == f"alert:{asked.alert}"
-        assert not n.alive()
+def test_W13_a_run_that_hangs_is_told_and_stopped(n: Night) -> None:
+    n.model.points = [[{"lr": 0.3}, {"lr": 0.1}]]
+    loop = n.begin("time.sleep(1000 if a.lr == 0.3 and step == 5 else 0)", autonomy="full")
+    folder = n.one.until(
+        lambda: next((n.one.run_dir(run) for run in n.runs_of(loop, "search") if run.params["lr"] == 0.3), None), 60
+    )
+
+    def ready() -> bool:
+        try:
+            live = json.loads((folder / "live.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return bool(live["summary"].get("val_loss", {}).get("count") == 4 and (folder / "watch.json").exists())
+
+    n.one.until(ready, 60, "the last row before it hangs")
+    hasty(folder)
+    asked = n.model.wait("warning", timeout=90)
+    assert "no metric and no output for" in asked.event
+    loop = n.ended(loop)
+    assert loop.end == "complete"
+    [hung] = n.runs(RunStatus.STOPPED)
+    assert hung.params["lr"] == 0.3 and hung.stop_by == f"alert:{asked.alert}"
+    assert not n.alive()
 
 
 # --- W14 --------------------------------------------------------------------------------------------------------------
@@ -214,6 +225,6 @@ def test_W17_a_person_edits_and_commits_meanwhile_and_neither_is_disturbed(rules
     assert len({run.tree for run in rules.runs()}) == 1 and len(rules.runs()) > 4
     rules.one.until(lambda: rules.loop(loop).report, 90, "the report")
     after = repo.state()
-    assert {k: v for k, v in after.items() if v != before.get(k)}.keys() <= {"reports"} | {
-        k for k in after if k.startswith("reports/")
-    }, "nothing of the person's is touched; a report is new"
+    changed = {name for name, value in after.items() if value != before.get(name)} - {"status"}
+    assert all(name.startswith("reports/") for name in changed), "nothing of the person's is touched; a report is new"
+    assert set(before) <= set(after)

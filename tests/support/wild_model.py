@@ -202,6 +202,9 @@ class WildModel:
         def there() -> Asked | None:
             return next((a for a in self.asked if a.kind == kind and a.n >= n), None)
 
-        found = wait_until(there, timeout, every=0.05, what=f"decision {n} about {kind}; so far: {self.kinds()}")
+        try:
+            found = wait_until(there, timeout, every=0.05, what=f"decision {n} about {kind}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it was asked about {self.kinds()}") from None
         assert found is not None
         return found
