@@ -56,7 +56,7 @@ def run(short: bool, times: int | None = None) -> list[Figure]:
     which = "digits" if digits and not short else "made"
     made = task(6 if short else 18, which)
     rows = [] if which == "digits" else [Figure(bench=BENCH, what="the data", missing="drawn" if digits else WITHOUT)]
-    searches, found = compare(made, BENCH, times or (2 if short else 20), 24 if short else 40, 4 if short else 10, 5)
+    searches, found = compare(made, BENCH, times or (1 if short else 20), 22 if short else 40, 4 if short else 10, 5)
     rows += searches
     rows += null(made, 24 if short else 400)
     if not short:

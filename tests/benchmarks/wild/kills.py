@@ -300,7 +300,7 @@ def differences(a: Night, b: Night) -> list[str]:
 # --- the soak ---------------------------------------------------------------------------------------------------------
 def run(short: bool, times: int | None = None) -> list[Figure]:
     goal = times or (6 if short else 200)
-    runs, seconds = (14, 0.2) if short else (44, 0.5)
+    runs, seconds = (10, 0.1) if short else (44, 0.5)
     kills: Counter[str] = Counter()
     same, doubled, lost, planned, unknown, flights = [], 0, 0, 0, 0, 0
     began, draw = time.monotonic(), 0

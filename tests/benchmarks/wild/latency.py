@@ -23,8 +23,8 @@ SICK = FAULTY.read_text().replace('a.kind == "nan"', 'a.kind == "nan" or (a.lr >
 
 
 def run(short: bool, times: int | None = None) -> list[Figure]:
-    runs = times or (10 if short else 60)
-    return [*slots(runs, 1 if short else 2), *alerts(8 if short else 30)]
+    runs = times or (6 if short else 60)
+    return [*slots(runs, 1 if short else 2), *alerts(6 if short else 30)]
 
 
 def slots(count: int, parallel: int) -> list[Figure]:

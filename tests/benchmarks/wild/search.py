@@ -11,6 +11,7 @@ what was claimed. true loss: the fresh mean on the hidden part.
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import sys
@@ -102,7 +103,6 @@ def _curve(task: Task, params: Params, seed: int) -> list[tuple[float, float]]:
 
 
 def drawn(space: Mapping[str, Knob], rng: random.Random) -> Params:
-    import math
 
     params: Params = {}
     for name, knob in space.items():
@@ -237,10 +237,12 @@ def figures(bench: str, found: Mapping[str, Found], runs: int) -> list[Figure]:
 
 
 def ratio(mine: list[float], other: list[float]) -> tuple[float, float, float]:
-    """Of two medians, with a 95 % bootstrap interval over the searches (drawn apart: they share nothing)."""
-    pairs = list(zip(mine, other, strict=True))
+    """Of two medians, with a 95 % bootstrap interval over the repeats, a repeat of both drawn together."""
+    whole = statistics.median(mine) / statistics.median(other)
+    if len(mine) < 2:
+        return whole, whole, whole
     low, high = bootstrap(
-        [float(n) for n in range(len(pairs))],
+        [float(n) for n in range(len(mine))],
         lambda picks: statistics.median(mine[int(p)] for p in picks) / statistics.median(other[int(p)] for p in picks),
     )
-    return low, high, statistics.median(mine) / statistics.median(other)
+    return low, high, whole
