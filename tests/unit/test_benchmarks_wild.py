@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -79,10 +80,8 @@ def test_flags_are_judged_by_name_alias_and_second_label(tmp_path: Any, monkeypa
     source = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--lr', type=float, default=0.1)\n"
     source += "p.add_argument('--out-dir', default='x')\np.parse_args()\n"
     (folder / "t.py").write_text(source)
-    import hashlib
-
     script = {
-        "repo": "a/b", "commit": "c", "path": "t.py", "extra": [], "sha256": hashlib.sha256(source.encode()).hexdigest(),
+        "repo": "a/b", "commit": "c", "path": "t.py", "extra": [], "sha256": sha256(source.encode()).hexdigest(),
         "extra_sha256": {}, "style": "argparse", "split": "dev", "also": {"output": ["exclude"]},
         "labels": {"lr": "tune", "output": "tune", "gone": "tune"}, "aliases": {"output": ["out_dir"]},
     }  # fmt: skip
