@@ -54,13 +54,9 @@ def test_nothing_is_cut_or_scrolls_sideways(at: Opener, page: Page, width: int) 
             assert box and box["x"] >= 0 and box["x"] + box["width"] <= width, (tab, name, box)
 
 
-def test_three_thousand_runs_stay_fluid(at: Opener, page: Page) -> None:
-    door = a_day(3000)
-    at(door)
-    grid = page.get_by_role("treegrid")
-    expect(grid).to_have_attribute("aria-rowcount", "3001", timeout=20_000)
-    assert page.locator(".rg-row").count() < 80
-    frames = page.evaluate(
+def frame_ms(page: Page) -> float:
+    """The median frame of a scroll through the list, in ms."""
+    frames: list[float] = page.evaluate(
         """async () => {
           const box = document.querySelector('.rg-lines');
           const times = [];
@@ -75,8 +71,19 @@ def test_three_thousand_runs_stay_fluid(at: Opener, page: Page) -> None:
           return times.sort((a, b) => a - b);
         }"""
     )
-    # The median frame of a scroll, on a machine that others use too; a list that draws all takes seconds.
-    assert frames[len(frames) // 2] < 120, frames[-5:]
+    return frames[len(frames) // 2]
+
+
+def test_three_thousand_runs_stay_fluid(at: Opener, page: Page) -> None:
+    at(a_day(60))
+    expect(page.get_by_role("treegrid")).to_have_attribute("aria-rowcount", "61", timeout=20_000)
+    few = frame_ms(page)
+    at(a_day(3000))
+    grid = page.get_by_role("treegrid")
+    expect(grid).to_have_attribute("aria-rowcount", "3001", timeout=20_000)
+    assert page.locator(".rg-row").count() < 80
+    # Beside a short list on the same machine; a list that draws all its lines takes seconds.
+    assert frame_ms(page) < max(120, 3 * few), few
     page.get_by_role("searchbox").fill("resnet-lr-0.01-s3 finished")
     expect(page.locator(".rg-row").first).to_be_visible()
     grid.focus()
