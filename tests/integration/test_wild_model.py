@@ -233,7 +233,7 @@ def test_A21_gpu_hours_end_it_and_its_runs(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("RAGENT_FAKE_GPUS", "2")
     with night() as n:
         n.model.points = [[{"lr": 0.1}, {"lr": 0.3}]]
-        loop = n.begin(gpus=1, limits=Limits(gpu_hours=6 / 3600), env={"STEP_S": "0.3"})
+        loop = n.begin(gpus=1, limits=Limits(gpu_hours=6 / 3600), env={"STEP_S": "0.3"}, autonomy="full")
         loop = n.ended(loop)
         assert (loop.end, loop.budget) == ("budget", "gpu_hours") and "GPU-hours" in loop.reason
         assert loop.spent.gpu_seconds > 5.5
