@@ -24,7 +24,8 @@ def test_a_share_is_held_against_its_bad_bound() -> None:
     right = Figure(bench="b", what="right", better="more", hits=95, of=100, goal=0.9)
     assert right.met is False and replace(right, hits=950, of=1000).met is True
     shown = table([few, many, replace(few, hits=None, values=[], missing="not installed")])
-    assert "NOT MET" in shown and "met" in shown and "not installed" in shown
+    assert "too few" in shown and "met" in shown and "not installed" in shown
+    assert "NOT MET" in table([replace(many, hits=30)])
     assert json.loads(plain([many]))["figures"][0]["ci"][1] < 0.05
 
 

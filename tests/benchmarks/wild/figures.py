@@ -73,6 +73,14 @@ class Figure(Struct, frozen=True, kw_only=True):
             return None
         return self.judged <= self.goal if self.better == "less" else self.judged >= self.goal
 
+    @property
+    def enough(self) -> bool:
+        """Whether a goal could be met at all with so few cases; a single number decides as it stands."""
+        if self.hits is None or self.goal is None:
+            return True
+        low, high = wilson(0 if self.better == "less" else self.of, self.of)
+        return high <= self.goal if self.better == "less" else low >= self.goal
+
 
 def bootstrap(
     values: Sequence[float], of: Callable[[Sequence[float]], float], draws: int = DRAWS
@@ -104,8 +112,8 @@ def table(figures: Sequence[Figure]) -> str:
         goal = "" if figure.goal is None else _number(figure.goal, percent)
         mine, word = ours.get((figure.bench, figure.what)), ""
         if figure.met is not None:
-            word = "met" if figure.met else "NOT MET"
-        elif mine is not None and mine is not figure and mine.value and figure.value:
+            word = "met" if figure.met else "NOT MET" if figure.enough else "too few"
+        elif mine is not None and mine is not figure and min(mine.value, figure.value) > 0:
             times = figure.value / mine.value if figure.better == "less" else mine.value / figure.value
             word = f"{times:.2f} x"
         tail = f"{figure.unit} {figure.note}".strip()
