@@ -232,6 +232,10 @@ def figures(bench: str, found: Mapping[str, Found], runs: int) -> list[Figure]:
                            goal=0.05 if name == "ragent" else None, note=note,
                            missing="" if over else "nothing was claimed"))  # fmt: skip
     for name, mine in found.items():
+        over = [f / c - 1 for c, f in zip(mine.claimed, mine.fresh, strict=True) if c is not None]
+        rows.append(Figure(bench=bench, what="over-claim, median", who=name, values=over, typical="median",
+                           missing="" if over else "nothing was claimed"))  # fmt: skip
+    for name, mine in found.items():
         rows.append(Figure(bench=bench, what="steps spent", who=name, values=[float(s) for s in mine.steps]))
     return rows
 
