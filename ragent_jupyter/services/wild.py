@@ -203,7 +203,9 @@ class WildDesk:
 
     def counted(self, loop: Loop) -> Loop:
         """The loop with its use as it is now, not as it was last written down."""
-        return loop if loop.over else replace(loop, spent=self.views.spent(loop))
+        if loop.over:  # its clock stands still, whatever was last written down
+            return replace(loop, spent=replace(loop.spent, since=None))
+        return replace(loop, spent=self.views.spent(loop))
 
     def reply(self, loop_id: str) -> LoopReply:
         loop = self.counted(self.get(loop_id))

@@ -55,7 +55,12 @@ class Book:
         """The loop and its new lines, in one transaction."""
         self._saved = self.shell.clock.mono()
         # Time and use are counted while others wait: what is newer stays.
-        loop = replace(loop, spent=self.spent(replace(loop, spent=_newer(loop.spent, self.loop.spent))))
+        loop = replace(
+            loop,
+            spent=self.spent(
+                replace(loop, spent=_newer(loop.spent, self.loop.spent, None if loop.over else self.loop.spent.since))
+            ),
+        )
         if entries:
             loop = replace(loop, entries=max(loop.entries, *(entry.n for entry in entries)))
         changes = [Change(type, loop), *[Change("wild_entry", entry) for entry in entries]]
@@ -97,7 +102,7 @@ def of_session(spent: Spent, usage: Usage) -> Spent:
     )
 
 
-def _newer(loop: Spent, now: Spent) -> Spent:
+def _newer(loop: Spent, now: Spent, since: float | None) -> Spent:
     """Two counts of the same things: nothing is ever un-spent."""
     cost = max(loop.cost_usd or 0.0, now.cost_usd or 0.0)
     return replace(
@@ -106,7 +111,7 @@ def _newer(loop: Spent, now: Spent) -> Spent:
         tokens=max(loop.tokens, now.tokens),
         cost_usd=cost if cost or loop.cost_usd is not None or now.cost_usd is not None else None,
         model_calls=max(loop.model_calls, now.model_calls),
-        since=now.since,
+        since=since,
     )
 
 

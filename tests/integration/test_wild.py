@@ -57,7 +57,7 @@ def ended(one: Project, loop: Loop, timeout: float = 90.0) -> Loop:
 
 def test_a_whole_night_finds_what_is_there_and_says_only_what_was_confirmed(one: Project) -> None:
     loop = ended(one, begin(one))
-    assert (loop.end, loop.budget) == ("complete", "")
+    assert (loop.end, loop.budget, loop.spent.since) == ("complete", "", None)
     assert loop.setup.metric == "val_loss" and loop.setup.mode == "min"
     assert loop.baseline is not None and loop.baseline.n >= 3
     [verdict] = loop.verdicts
