@@ -43,6 +43,19 @@ class Book:
         spent = replace(loop.spent, seconds=loop.spent.seconds + gap, since=self.shell.clock.now())
         self.shell.loops[self.loop_id] = replace(loop, spent=spent)
 
+    def caught_up(self) -> None:
+        """Begin to count. What a crash kept from being written down counts up to a minute, which is more than passes
+        between two writings: an engine that keeps dying must not make a night endless."""
+        self._mono = self.shell.clock.mono()
+        loop = self.loop
+        since = loop.spent.since
+        if since is None or loop.over or loop.paused or loop.question is not None:
+            return
+        now = self.shell.clock.now()
+        lost = min(max(0.0, now - since), _ASLEEP_S)
+        spent = replace(loop.spent, seconds=loop.spent.seconds + lost, since=now)
+        self.shell.loops[self.loop_id] = replace(loop, spent=spent)
+
     def spent(self, loop: Loop) -> Spent:
         spent = self.views.spent(loop, self.disk)
         session = self.shell.sessions.get(loop.session_id) if loop.session_id else None

@@ -136,8 +136,8 @@ class Driver(Book):
 
     async def _recovered(self) -> None:
         """A decision that a crash broke off: the ledger says so, and its event is decided anew."""
+        self.caught_up()
         loop = self.loop
-        self._mono = self.shell.clock.mono()
         if loop.over or loop.current is None or self.interrupted is None:
             return
         lost = await self.interrupted(loop, loop.current)
