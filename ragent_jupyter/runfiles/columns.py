@@ -45,6 +45,7 @@ from .columns_metric import Batch, Column, MetricColumns
 from .kill_points import kill_point
 
 _BIGGEST_STEP = 2**63 - 1
+_LOCK_TRIES, _LOCK_S = 10, 0.02
 
 BUFFER_BYTES = 4 << 20  # pending values are written (not committed) beyond this
 ROTATE_BYTES = 1 << 20  # commits.jsonl is replaced by one `whole` line beyond this
@@ -80,13 +81,11 @@ class ColumnWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._files = Files(self.folder)
         self._lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locked(self._lock):
             os.close(self._lock)
             raise Held(
                 f"Another sidecar writes {self.folder}.", "Wait until it has ended; two writers would mix up the rows."
-            ) from None
+            )
         self._sync_every_s = sync_every_s
         self._synced_at = time.monotonic()
         self._synced = False  # the newest commit is known to be on disk
@@ -344,6 +343,20 @@ def _packed(numbers: Sequence[float], packer: Packer) -> array[float]:
 def _usable(step: int | None) -> bool:
     """Whether a row's step can be stored; others are counted as if they had none."""
     return step is not None and -_BIGGEST_STEP <= step <= _BIGGEST_STEP
+
+
+def _locked(handle: int) -> bool:
+    """Whether the lock is ours. A process that was forked while its last owner closed it holds it until it becomes
+    another program: some milliseconds, which are waited for."""
+    for tries in range(_LOCK_TRIES, 0, -1):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if tries > 1:
+                time.sleep(_LOCK_S)
+        else:
+            return True
+    return False
 
 
 def _boot_id() -> str:

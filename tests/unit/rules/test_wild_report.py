@@ -223,4 +223,4 @@ def test_a_best_that_was_judged_is_no_claim_of_its_own() -> None:
     loop, night = night_with_gain()
     report = compose(data_of(replace(loop, best=best_of(night)), night))
     assert "claim-best" not in [c.claim.id for c in report.claims]
-    assert report.title == "Lower val_loss of train.py: complete, with a confirmed gain (The goal is reached)"
+    assert report.title == "Lower val_loss of train.py: complete, with a confirmed gain"
