@@ -40,10 +40,10 @@ def test_A8_each_run_has_its_own_gpu_and_a_foreign_one_is_skipped(monkeypatch: p
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A file system of 12 MB. Mounting needs root, as CI has; elsewhere this fails rather than pretend."""
+    """A file system of 24 MB. Mounting needs root, as CI has; elsewhere this fails rather than pretend."""
     folder = Path(tempfile.mkdtemp(prefix="rg-disk-", dir="/tmp")).resolve()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, text=True
     )
     assert done.returncode == 0, f"run as root, or in a user namespace: {done.stderr}"
     try:
