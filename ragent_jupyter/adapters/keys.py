@@ -11,7 +11,6 @@ import fcntl
 import json
 import logging
 import os
-import secrets
 import stat
 import sys
 import threading
@@ -21,6 +20,7 @@ from typing import Any, TypeVar
 
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone
 from ragent_jupyter.domain.ports_mind import KeyState
+from ragent_jupyter.runfiles.jsonl import atomic_write
 
 log = logging.getLogger("ragent.engine")
 T = TypeVar("T")
@@ -237,7 +237,8 @@ class LocalKeys:
             with _locked(self.path.with_name(FILE + ".lock")):
                 held = self._read(os.stat(self.path)) if self.path.exists() else {}
                 held.pop(name, None)
-                _replace(self.path, json.dumps(held if value is None else {**held, name: value}, indent=1))
+                text = json.dumps(held if value is None else {**held, name: value}, indent=1)
+                atomic_write(self.path, text.encode(), mode=0o600)
         except OSError as error:
             raise CannotBeDone(
                 f"{self.path} cannot be written: {error.strerror or error}.",
@@ -264,19 +265,3 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _replace(path: Path, text: str) -> None:
-    """All or nothing, and readable by nobody else at any moment."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise

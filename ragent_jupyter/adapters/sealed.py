@@ -7,14 +7,13 @@ looking. For a wall, give the labels to another user or another machine and scor
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import secrets
 import stat
 from pathlib import Path
 
 from ragent_jupyter.domain.errors import CannotBeDone, NotFound
+from ragent_jupyter.runfiles.jsonl import atomic_write
 
 FOLDER = "ragent_holdouts"
 _ID = re.compile(r"hold_[0-9a-f]{16}")
@@ -43,18 +42,7 @@ class SealedLabels:
             os.chmod(self.folder, 0o700)
             if path.exists() and self.read(id) == content:
                 return
-            beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-            handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(beside, path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(beside)
-                raise
+            atomic_write(path, content, mode=0o600)
         except OSError as error:
             raise CannotBeDone(
                 f"The hold-out cannot be sealed in {self.folder}: {error.strerror or error}.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.wild import Loop
 from ragent_jupyter.rules import run_life
 from ragent_jupyter.rules.wild_evidence import drifted, voided
+from ragent_jupyter.runfiles.jsonl import atomic_write
 
 from .eval_files import EvalFiles
 from .runs import RunsDesk
@@ -41,6 +41,7 @@ class WildEval:
         self.runs = runs
         self.project = project
         self.files = EvalFiles()
+        self._checked: set[str] = set()  # asked at every step of a loop: the disk is looked at until it says yes
 
     def _loop(self, run: Run) -> Loop | None:
         """The loop, where there is something to look at."""
@@ -62,7 +63,12 @@ class WildEval:
 
     def checked(self, run: Run) -> bool:
         """Whether the second look was taken, or none is owed."""
-        return self._loop(run) is None or (self.runs.folder(run.id) / _AFTER).exists()
+        if run.id in self._checked:
+            return True
+        done = self._loop(run) is None or (self.runs.folder(run.id) / _AFTER).exists()
+        if done and run.status.terminal:
+            self._checked.add(run.id)
+        return done
 
     async def after(self, run: Run) -> None:
         """The second look, once the run has ended; void says what changed."""
@@ -94,9 +100,7 @@ class WildEval:
 
 def _write(path: Path, made: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(msgspec.json.encode(made))
-    os.replace(fresh, path)
+    atomic_write(path, msgspec.json.encode(made))
 
 
 def _read(path: Path) -> dict[str, dict[str, str]] | None:
