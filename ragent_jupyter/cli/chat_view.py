@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragent_jupyter.domain.chat import NoticePart, Part, TextPart, ThinkingPart, ToolPart
 
 from .output import Out, duration, short
+from .picture import Picture
 
 if TYPE_CHECKING:
     from ragent_jupyter.client.following import Following
@@ -117,14 +118,7 @@ class Growing(View):
 
     def __init__(self, out: Out) -> None:
         super().__init__(out)
-        from rich.console import Console
-        from rich.live import Live
-
-        self.console = Console(file=out.out, no_color=not out.colour, highlight=False)
-        self.make_live: Callable[[], Any] = lambda: Live(
-            console=self.console, get_renderable=self._draw, refresh_per_second=8, transient=True
-        )
-        self.live: Any = None
+        self.picture = Picture(out, self._draw, per_second=8, transient=True)
         self.printed: dict[str, int] = {}  # part → characters that stand on the screen for good
         self.tail: str = ""
         self.line: str = ""
@@ -133,9 +127,7 @@ class Growing(View):
         self.pause()
 
     def pause(self) -> None:
-        if self.live is not None:
-            self.live.stop()
-            self.live = None
+        self.picture.end()
 
     def show(self, turn: Following, event: dict[str, Any] | None) -> None:
         self.tail = self.line = ""
@@ -155,9 +147,8 @@ class Growing(View):
         self.line = wait_line(turn) or self.line
         if turn.over or not (self.tail or self.line):
             self.pause()
-        elif self.live is None:
-            self.live = self.make_live()
-            self.live.start()
+        else:
+            self.picture.begin()
 
     def _text(self, part: TextPart) -> None:
         text = harmless(part.text)
@@ -180,7 +171,7 @@ class Growing(View):
 
         # Drawn apart: in our own console the picture that is drawn again and again would come in between.
         apart = Console(
-            file=io.StringIO(), width=self.console.width, force_terminal=True, color_system="standard",
+            file=io.StringIO(), width=self.picture.console.width, force_terminal=True, color_system="standard",
             no_color=not self.out.colour, highlight=False,
         )  # fmt: skip
         apart.print(self._markdown(text))
@@ -189,7 +180,7 @@ class Growing(View):
         kept = lines[drawn[0] : drawn[-1] + 1] if drawn else []
         for line in kept:
             line.rstrip()
-        self.console.print(Text("\n").join([*kept, Text()]), soft_wrap=True)
+        self.picture.console.print(Text("\n").join([*kept, Text()]), soft_wrap=True)
 
     def _markdown(self, text: str) -> Any:
         from rich.markdown import Markdown
@@ -200,13 +191,13 @@ class Growing(View):
     def _print(self, what: Any) -> None:
         from rich.text import Text
 
-        self.console.print(Text.from_ansi(what) if isinstance(what, str) else what)
+        self.picture.console.print(Text.from_ansi(what) if isinstance(what, str) else what)
 
     def _draw(self) -> Any:
         from rich.console import Group
         from rich.text import Text
 
-        room = max(4, self.console.size.height - 4)
+        room = max(4, self.picture.console.size.height - 4)
         shown: list[Any] = []
         if self.tail:
             shown.append(self._markdown("\n".join(self.tail.splitlines()[-room:])))

@@ -16,6 +16,7 @@ from ragent_jupyter.domain.run import MetricSummary, Progress, Run, RunStatus
 from ragent_jupyter.domain.sweep import Sweep
 
 from .output import STATE, Out, duration, number, short
+from .picture import Picture
 
 if TYPE_CHECKING:
     from ragent_jupyter.client import Client
@@ -155,20 +156,16 @@ class _Table:
     """A table that rich redraws four times a second from what is known, whether or not something happened."""
 
     def __init__(self, out: Out, view: SweepView) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        console = Console(file=out.out, no_color=not out.colour, highlight=False)
         self.view = view
-        self.rows = max(4, console.size.height - 6)
-        self.live = Live(console=console, get_renderable=self.draw, refresh_per_second=4)
+        self.picture = Picture(out, self.draw)
+        self.rows = max(4, self.picture.console.size.height - 6)
 
     def __enter__(self) -> _Table:
-        self.live.__enter__()
+        self.picture.begin()
         return self
 
-    def __exit__(self, *exc: Any) -> None:
-        self.live.__exit__(*exc)
+    def __exit__(self, *exc: object) -> None:
+        self.picture.end()
 
     def __call__(self, type: str, what: Any) -> None: ...
 

@@ -19,6 +19,7 @@ from ragent_jupyter.domain.wire_wild import LoopReply
 
 from . import wild_view as view
 from .output import Out, duration
+from .picture import Picture
 
 if TYPE_CHECKING:
     from ragent_jupyter.client import Client
@@ -168,10 +169,7 @@ class Banner(Shown):
 
     def __init__(self, out: Out, going: LoopFollowing) -> None:
         super().__init__(out, going)
-        from rich.console import Console
-
-        self.console = Console(file=out.out, no_color=not out.colour, highlight=False)
-        self.live: Any = None
+        self.shown = Picture(out, self.picture)
 
     def __enter__(self) -> Banner:
         self.go_on()
@@ -181,15 +179,10 @@ class Banner(Shown):
         self.pause()
 
     def pause(self) -> None:
-        if self.live is not None:
-            self.live.stop()
-            self.live = None
+        self.shown.end()
 
     def go_on(self) -> None:
-        from rich.live import Live
-
-        self.live = Live(console=self.console, get_renderable=self.picture, refresh_per_second=4)
-        self.live.start()
+        self.shown.begin()
 
     def picture(self) -> Any:
         from rich.console import Group
@@ -212,7 +205,7 @@ class Banner(Shown):
                 lines.append(line(f"{name.ljust(9)} {view.clean(text)}"))
         if loop.estimate is not None and loop.estimate.text:
             lines.append(line(out.paint(f"estimate  {view.clean(loop.estimate.text)}", "2")))
-        room = max(1, min(_ENTRIES, self.console.size.height - len(lines) - 3))
+        room = max(1, min(_ENTRIES, self.shown.console.size.height - len(lines) - 3))
         lines.append(line(""))
         lines += [line(view.entry(out, entry)) for entry in self.going.entries[-room:]]
         return Group(*lines)
