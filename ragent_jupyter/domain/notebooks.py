@@ -76,7 +76,10 @@ class TabAnnounced(Struct, frozen=True, kw_only=True):
 
 
 class TakeRequest(Struct, frozen=True, kw_only=True):
+    """key: made by the tab for this one taking; the same key again is the same taking, whose answer was lost."""
+
     tab: str
+    key: str = ""
 
 
 class TabRequest(Struct, frozen=True, kw_only=True):
@@ -89,10 +92,14 @@ class TabRequest(Struct, frozen=True, kw_only=True):
 
 
 class TabSaid(Struct, frozen=True, kw_only=True):
-    """The request is still being worked on; text: output since the last word."""
+    """The request is still being worked on; text: output since the last word.
+
+    n: the word's number, from 1; one that came already is the same word, sent again. 0: from a tab that counts none.
+    """
 
     tab: str
     text: str = ""
+    n: int = 0
 
 
 class TabProblem(Struct, frozen=True, kw_only=True):

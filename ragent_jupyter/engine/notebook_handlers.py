@@ -43,16 +43,16 @@ class NotebooksOpen(EngineHandler):
 
 
 class NotebookRequest(EngineHandler):
-    """ID/take: what is to be done; ID/said: still at it; ID: the answer."""
+    """ID/take: what is to be done; ID/said: still at it; ID: the answer. Each may come twice."""
 
     async def post(self, id_: str, verb: str | None = None) -> None:
         tabs = self.engine.notebooks.tabs
         match verb:
             case "take":
-                self.reply(200, tabs.take(id_, self.body(nb.TakeRequest).tab))
+                wish = self.body(nb.TakeRequest)
+                self.reply(200, tabs.take(id_, wish.tab, wish.key))
             case "said":
-                word = self.body(nb.TabSaid)
-                tabs.said(id_, word.tab, word.text)
+                tabs.said(id_, self.body(nb.TabSaid))
                 self.reply(200, {})
             case _:
                 tabs.answered(id_, self.body(nb.TabAnswer))

@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import nbformat
 import pytest
 
 from ragent_jupyter.adapters.notebook_hands import BothNotebooks, Tabs
 from ragent_jupyter.domain.errors import CannotBeDone, NotFound, WrongMoment
-from ragent_jupyter.domain.notebooks import OpenNotebook, TabNotebooks
+from ragent_jupyter.domain.notebooks import OpenNotebook, TabAnswer, TabNotebooks, TabSaid
 from ragent_jupyter.domain.ports_mind import CellEdit
 from tests.contracts.notebooks import BOOK, CELLS, book, on_files, project, so
 from tests.support.played_tab import PlayedTab
@@ -106,6 +107,65 @@ def test_a_request_is_taken_once_and_only_by_its_tab(project: Path) -> None:
             await task
         with pytest.raises(NotFound):
             hands.tabs.take(heard[0]["id"], tab.name)
+
+    with_tab(project, scene)
+
+
+def test_a_taking_that_comes_twice_is_one_and_another_key_is_another(project: Path) -> None:
+    """A browser sends a request again by itself where it heard no answer; a second ring of the bell is not that."""
+
+    async def scene(hands: BothNotebooks, tab: PlayedTab) -> None:
+        heard: list[dict[str, Any]] = []
+        tab.hear = lambda type_, data: heard.append(data)  # type: ignore[method-assign]
+        task = asyncio.ensure_future(hands.read(BOOK))
+        await so(lambda: heard)
+        id_ = heard[0]["id"]
+        first = hands.tabs.take(id_, tab.name, "key_1")
+        assert hands.tabs.take(id_, tab.name, "key_1") == first
+        for name, key in ((tab.name, "key_2"), ("another", "key_1")):
+            with pytest.raises(WrongMoment):
+                hands.tabs.take(id_, name, key)
+        answer = TabAnswer(tab=tab.name, ok=True, result=await tab._read(first))
+        hands.tabs.answered(id_, answer)
+        hands.tabs.answered(id_, TabAnswer(tab=tab.name, ok=False))  # too late to say otherwise
+        assert (await task).open
+
+    with_tab(project, scene)
+
+
+def test_a_word_that_comes_twice_is_heard_once(project: Path) -> None:
+    async def scene(hands: BothNotebooks, tab: PlayedTab) -> None:
+        tab.echo = 3
+        heard: list[str] = []
+        await hands.run(BOOK, "cell2", stop=asyncio.Event(), said=heard.append)
+        assert heard == ["two\n"]
+
+    with_tab(project, scene)
+
+
+def test_words_are_told_in_their_order_and_an_old_one_that_comes_late_is_dropped(project: Path) -> None:
+    async def scene(hands: BothNotebooks, tab: PlayedTab) -> None:
+        bells: list[dict[str, Any]] = []
+        tab.hear = lambda type_, data: bells.append(data)  # type: ignore[method-assign]
+        heard: list[str] = []
+        stop = asyncio.Event()
+        task = asyncio.ensure_future(hands.run(BOOK, "cell2", stop=stop, said=heard.append))
+        await so(lambda: bells)
+        id_ = bells[0]["id"]
+        request = hands.tabs.take(id_, tab.name)
+        # 0: a page that was loaded from an older ragent counts no words.
+        for n, text in zip(
+            [1, 2, 1, 3, 2, 3, 0, 0, 3, 4], ["a", "", "a", "b", "", "b", "c", "c", "b", "d"], strict=True
+        ):
+            hands.tabs.said(id_, TabSaid(tab=tab.name, text=text, n=n))
+        with pytest.raises(NotFound):
+            hands.tabs.said(id_, TabSaid(tab="another", text="x", n=5))
+        result = await tab._run(request)
+        assert "".join(heard) == "abccd"
+        hands.tabs.answered(id_, TabAnswer(tab=tab.name, ok=True, result=msgspec.to_builtins(result)))
+        await task
+        with pytest.raises(NotFound):
+            hands.tabs.said(id_, TabSaid(tab=tab.name, text="x", n=5))
 
     with_tab(project, scene)
 

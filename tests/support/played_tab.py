@@ -23,11 +23,12 @@ from ragent_jupyter.domain.notebooks import (
     TabNotebooks,
     TabProblem,
     TabRequest,
+    TabSaid,
 )
 
 
 class PlayedTab:
-    """deaf: it hears nothing.  mute: it takes and never answers."""
+    """deaf: it hears nothing.  mute: it takes and never answers.  echo: so often does each of its words come."""
 
     def __init__(self, path: Path, cells: list[Cell], name: str = "tab_a") -> None:
         self.path = path
@@ -36,6 +37,7 @@ class PlayedTab:
         self.dirty = True
         self.deaf = False
         self.mute = False
+        self.echo = 1
         self.did: list[str] = []
         self.tabs: Tabs
         self._ids = (f"new{n}" for n in itertools.count())
@@ -109,7 +111,9 @@ class PlayedTab:
         source, state = source_of(cell), "done"
         said = "".join(f"{t}\n" for t in re.findall(r"print\('(.*?)'\)", source)[:1])
         if said:
-            self.tabs.said(request.id, self.name, said)
+            word = TabSaid(tab=self.name, text=said, n=1)
+            for _ in range(self.echo):
+                self.tabs.said(request.id, word)
         loop = asyncio.get_running_loop()
         for seconds in re.findall(r"sleep\((.*?)\)", source):
             until = self._until.setdefault(cell["id"], loop.time() + float(seconds))

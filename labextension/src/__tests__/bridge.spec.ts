@@ -115,6 +115,86 @@ describe('the bridge', () => {
     expect(given.said).toBe('onetwo\n');
   });
 
+  it('tells the last words once, however long that takes', async () => {
+    given.slow = 400;
+    const asked = given.ask('r1', { action: 'run', args: { cell: 'cell1' } });
+    await until(() => FakeCell.ran.length);
+    given.panel.content.widgets[1].hook({
+      header: { msg_type: 'stream' },
+      content: { text: 'once\n' }
+    });
+    given.panel.kernel.finish('ok');
+    await asked;
+    expect(given.said).toBe('once\n');
+  });
+
+  it('takes, tells and answers once over a line that loses answers', async () => {
+    given.loses = 2;
+    const asked = given.ask('r1', { action: 'run', args: { cell: 'cell1' } });
+    await until(() => FakeCell.ran.length);
+    given.panel.content.widgets[1].hook({
+      header: { msg_type: 'stream' },
+      content: { text: 'once\n' }
+    });
+    given.panel.kernel.finish('ok');
+    expect((await asked).result.cell.state).toBe('done');
+    expect(given.said).toBe('once\n');
+    expect(FakeCell.ran).toEqual(['cell1']);
+    expect(given.played.times('POST notebooks/requests/r1/take')).toBe(2);
+    expect(given.played.times('POST notebooks/requests/r1/said')).toBe(2);
+    await until(() => given.played.times('POST notebooks/requests/r1') === 2);
+  });
+
+  it('two who wait for one cell both hear it', async () => {
+    given.ring('r1', { action: 'run', args: { cell: 'cell1' } });
+    await until(() => FakeCell.ran.length);
+    given.ring('r2', { action: 'run', args: { cell: 'cell1' } });
+    await until(() => given.taken.includes('r2'));
+    await new Promise(resolve => setTimeout(resolve, 10));
+    const { hook } = given.panel.content.widgets[1];
+    const content = { text: 'both\n' };
+    hook({ header: { msg_type: 'stream' }, content });
+    given.end('r1', 'leave');
+    await until(() => given.answers.r1);
+    hook({ header: { msg_type: 'stream' }, content });
+    given.panel.kernel.finish('ok');
+    await until(() => given.answers.r2);
+    expect(FakeCell.ran).toEqual(['cell1']);
+    expect(given.words).toEqual({ r1: 'both\n', r2: 'both\nboth\n' });
+  });
+
+  it('a cell of the same id in another notebook is another cell', async () => {
+    const other = given.another('copy.ipynb');
+    await until(
+      () => given.announced[given.announced.length - 1].notebooks.length === 2
+    );
+    given.ring('r1', { action: 'run', args: { cell: 'cell1' } });
+    await until(() => FakeCell.ran.length === 1);
+    const run = { action: 'run', args: { cell: 'cell1' } };
+    given.ring('r2', { ...run, path: '/srv/copy.ipynb' });
+    await until(() => FakeCell.ran.length === 2);
+    other.kernel.finish('ok');
+    await until(() => given.answers.r2);
+    expect(given.answers.r2.result).toMatchObject({ cell: { state: 'done' } });
+    expect(given.answers.r1).toBeUndefined();
+    given.panel.kernel.finish('ok');
+    await until(() => given.answers.r1);
+  });
+
+  it('says what is open one word after the other', async () => {
+    const before = given.announced.length;
+    given.slow = 300;
+    for (const dirty of [true, false, true]) {
+      given.panel.context.model.dirty = dirty;
+      given.panel.context.model.stateChanged.emit();
+      await new Promise(resolve => setTimeout(resolve, 150));
+    }
+    await until(() => given.announced.length >= before + 2);
+    expect(given.together).toBe(1);
+    const { notebooks } = given.announced[given.announced.length - 1];
+    expect(notebooks[0].dirty).toBe(true);
+  });
+
   it('interrupts what it began, and leaves it when told to', async () => {
     given.ring('r1', { action: 'run', args: { cell: 'cell1' } });
     await until(() => FakeCell.ran.length);
@@ -134,6 +214,19 @@ describe('the bridge', () => {
     });
     expect(FakeCell.ran).toEqual(['cell1']);
     expect(given.panel.kernel.interrupts).toBe(1);
+  });
+
+  it('hears an end that is told before it knows what to do', async () => {
+    given.slow = 100;
+    given.ring('r1', { action: 'run', args: { cell: 'cell1' } });
+    await until(() => given.taken.length);
+    expect(FakeCell.ran).toEqual([]);
+    given.end('r1', 'stop');
+    given.panel.kernel.finish('ok');
+    await until(() => given.answers.r1);
+    expect(given.answers.r1.result).toMatchObject({
+      cell: { state: 'stopped' }
+    });
   });
 
   it('does not interrupt a cell that a person runs', async () => {

@@ -160,7 +160,7 @@ export class Played {
       if (!answer) {
         return new Response('<html>', { status: 404 });
       }
-      const reply = answer(
+      const reply = await answer(
         url,
         init.body ? JSON.parse(String(init.body)) : null,
         method

@@ -142,6 +142,13 @@ export class Given {
   answers: Record<string, Record<string, unknown>> = {};
   announced: { notebooks: { path: string; dirty: boolean }[] }[] = [];
   said = '';
+  words: Record<string, string> = {};
+  /** So long does an acknowledgement take, ms. */
+  slow = 0;
+  /** Of each request so many are done, and their answer is lost but for the last. */
+  loses = 1;
+  /** So many announcements were under way at once. */
+  together = 0;
   taken: string[] = [];
   lastModified: string | null = null;
   left: unknown[] = [];
@@ -155,7 +162,12 @@ export class Given {
       project: '/srv',
       candidates: used ? ['/srv'] : []
     });
-    routes['POST notebooks/open'] = (_, body) => {
+    let open = 0;
+    routes['POST notebooks/open'] = async (_, body) => {
+      open += 1;
+      this.together = Math.max(this.together, open);
+      await this.pause();
+      open -= 1;
       this.announced.push(body as never);
       return { expires_s: 150 };
     };
@@ -182,20 +194,59 @@ export class Given {
     FakeSocket.last.hello(5);
   }
 
+  /** A second notebook, made as a copy of the first. */
+  another(path: string): FakePanel {
+    const panel = new FakePanel();
+    panel.context.path = path;
+    this.bridge.add(panel as unknown as NotebookPanel);
+    return panel;
+  }
+
+  private pause = () => new Promise(resolve => setTimeout(resolve, this.slow));
+
+  private lost: Record<string, number> = {};
+
+  private lose(what: string): void {
+    this.lost[what] = (this.lost[what] ?? 0) + 1;
+    if (this.lost[what] < this.loses) {
+      throw new TypeError('Failed to fetch');
+    }
+  }
+
   ring(id: string, request: Record<string, unknown>, tab = this.bridge.tab) {
-    this.played.routes[`POST notebooks/requests/${id}/take`] = () => {
-      if (this.taken.includes(id)) {
+    const keys: Record<string, string> = {};
+    let last = 0;
+    this.played.routes[`POST notebooks/requests/${id}/take`] = async (
+      _,
+      body
+    ) => {
+      const { key } = body as { key: string };
+      if (this.taken.includes(id) && keys[id] !== key) {
         return new Response('{"error": {"problem": "taken"}}', { status: 409 });
       }
+      keys[id] = key;
       this.taken.push(id);
+      await this.pause();
+      this.lose('take');
       return { id, path: '/srv/nb.ipynb', ...request };
     };
-    this.played.routes[`POST notebooks/requests/${id}/said`] = (_, body) => {
-      this.said += (body as { text: string }).text;
+    this.played.routes[`POST notebooks/requests/${id}/said`] = async (
+      _,
+      body
+    ) => {
+      const { n, text } = body as { n: number; text: string };
+      if (n > last) {
+        last = n;
+        this.said += text;
+        this.words[id] = (this.words[id] ?? '') + text;
+      }
+      await this.pause();
+      this.lose('said');
       return {};
     };
     this.played.routes[`POST notebooks/requests/${id}`] = (_, body) => {
       this.answers[id] = body as never;
+      this.lose('answer');
       return {};
     };
     FakeSocket.last.say(event(5, 'notebook_request', { id, tab }, 'engine'));

@@ -12,6 +12,7 @@ import type { Envelope } from '../wire';
 import { applySteps } from './cells';
 import type { NotebookPanel, SharedCell } from './lab';
 import { viewOf } from './outputs';
+import { insist, Telling, within } from './line';
 import { keepingView } from './steady';
 import {
   Refusal,
@@ -25,8 +26,6 @@ const TOPICS = ['engine'];
 /** A third of the time after which the engine takes a tab for gone. */
 const BEAT_MS = 30_000;
 const GATHER_MS = 100;
-const SAID_MS = 150;
-const STILL_MS = 10_000;
 /** A heartbeat is no activity of a person: it must not keep an idle server from being culled. */
 const QUIETLY = '?no_track_activity=1';
 
@@ -44,13 +43,15 @@ export interface LabDoor {
 export class Bridge {
   readonly tab: string;
   private readonly panels = new Set<NotebookPanel>();
-  private readonly runs = new Map<string, CellRun>();
+  private readonly runs = new Set<CellRun>();
   private readonly ends = new Map<string, (why: string) => void>();
   private readonly feed: Feed;
   private where: Promise<{ root: string; used: boolean } | null> | null = null;
   private announced = false;
   private listening = false;
   private gather: ReturnType<typeof setTimeout> | null = null;
+  /** One announcement at a time: an older one that comes later would be taken for the newer. */
+  private said: Promise<unknown> = Promise.resolve();
   private beat: ReturnType<typeof setInterval> | null = null;
   private readonly _reviewRang = new Signal<this, string>(this);
 
@@ -172,7 +173,13 @@ export class Bridge {
     }, GATHER_MS);
   }
 
-  private async announce(): Promise<void> {
+  private announce(): Promise<unknown> {
+    const say = () => within(this.sayOpen(), BEAT_MS);
+    this.said = this.said.then(say, say);
+    return this.said;
+  }
+
+  private async sayOpen(): Promise<void> {
     if (!this.panels.size && !this.announced) {
       return;
     }
@@ -261,27 +268,40 @@ export class Bridge {
   }
 
   private async serve(id: string): Promise<void> {
+    if (this.ends.has(id)) {
+      return; // rung again while it is being done
+    }
+    // The end may be told at any moment from here on, also before what is asked has come.
+    const ended = new Promise<string>(resolve => this.ends.set(id, resolve));
+    try {
+      await this.doOnce(id, ended);
+    } finally {
+      this.ends.delete(id);
+    }
+  }
+
+  private async doOnce(id: string, ended: Promise<string>): Promise<void> {
     const place = `notebooks/requests/${id}`;
     let request: TabRequest;
+    // By its key the engine knows a wish of ours that comes twice from one of a second ring.
+    const wish = { tab: this.tab, key: this.lab.newId() };
     try {
-      request = await this.api.send('POST', `${place}/take${QUIETLY}`, {
-        tab: this.tab
-      });
+      request = await insist(() =>
+        this.api.send('POST', `${place}/take${QUIETLY}`, wish)
+      );
     } catch {
       return; // taken before, or given up: nothing may be done
     }
     let answer: Record<string, unknown>;
     try {
       const panel = await this.find(request.path);
-      answer = { ok: true, result: await this.work(request, panel) };
+      answer = { ok: true, result: await this.work(request, panel, ended) };
     } catch (error) {
       answer = { ok: false, error: told(error) };
     }
+    const said = { tab: this.tab, ...answer };
     try {
-      await this.api.send('POST', `${place}${QUIETLY}`, {
-        tab: this.tab,
-        ...answer
-      });
+      await insist(() => this.api.send('POST', `${place}${QUIETLY}`, said));
     } catch {
       // Nobody waits any more: the engine has said so to whoever asked.
     }
@@ -302,7 +322,8 @@ export class Bridge {
 
   private async work(
     { id, action, args = {} }: TabRequest,
-    panel: NotebookPanel
+    panel: NotebookPanel,
+    ended: Promise<string>
   ): Promise<unknown> {
     switch (action) {
       case 'read':
@@ -323,7 +344,7 @@ export class Bridge {
         return { ...done, ...this.seen(panel) };
       }
       case 'run':
-        return this.run(id, args.cell ?? '', panel);
+        return this.run(id, args.cell ?? '', panel, ended);
       case 'interrupt': {
         const kernel = kernelOf(panel);
         const busy = kernel?.status === 'busy';
@@ -357,20 +378,23 @@ export class Bridge {
       dirty: model.dirty,
       kernel: kernelOf(panel)?.name ?? '',
       running: cells
-        .filter(c => this.going(c.getId()) || c.executionState === 'running')
+        .filter(
+          cell =>
+            this.going(panel, cell.getId()) || cell.executionState === 'running'
+        )
         .map(cell => cell.getId())
     };
   }
 
-  private going(cell: string): CellRun | null {
-    const run = this.runs.get(cell);
-    return run?.state === 'running' ? run : null;
+  private going(panel: NotebookPanel, cell: string): CellRun | undefined {
+    return [...this.runs].find(run => run.is(panel, cell));
   }
 
   private async run(
     id: string,
     cellId: string,
-    panel: NotebookPanel
+    panel: NotebookPanel,
+    ended: Promise<string>
   ): Promise<unknown> {
     const { sharedModel } = panel.context.model;
     const found = (): [SharedCell, number] => {
@@ -393,38 +417,24 @@ export class Bridge {
         'Run a code cell.'
       );
     }
-    // The end may be told at any moment from here on.
-    const ended = new Promise<string>(resolve => this.ends.set(id, resolve));
     const place = `notebooks/requests/${id}/said${QUIETLY}`;
-    let text = '';
-    let last = Date.now();
-    const tell = setInterval(() => {
-      if (text || Date.now() - last > STILL_MS) {
-        const words = { tab: this.tab, text };
-        text = '';
-        last = Date.now();
-        this.api.send('POST', place, words).catch(() => undefined);
-      }
-    }, SAID_MS);
+    const telling = new Telling(word =>
+      this.api.send('POST', place, { tab: this.tab, ...word })
+    );
+    let leave = () => {};
     try {
       const kernel = await readyKernel(panel);
-      const run = this.going(cellId) ?? this.begin(panel, cellId, kernel);
-      run.said = more => (text += more);
+      const run =
+        this.going(panel, cellId) ?? this.begin(panel, cellId, kernel);
+      leave = run.listen(text => telling.add(text));
       const why = await Promise.race([run.over.then(() => ''), ended]);
       if (why === 'stop') {
         await run.stop();
       }
-      run.said = () => undefined;
-      if (text) {
-        await this.api
-          .send('POST', place, { tab: this.tab, text })
-          .catch(() => undefined);
-        text = '';
-      }
       return { cell: ranCell(...found(), run.state) };
     } finally {
-      clearInterval(tell);
-      this.ends.delete(id);
+      leave();
+      await telling.end(); // the last words are out before the answer
     }
   }
 
@@ -435,11 +445,9 @@ export class Bridge {
   ): CellRun {
     const clean = !panel.context.model.dirty;
     const run = new CellRun(panel, cell, kernel);
-    this.runs.set(cell, run);
+    this.runs.add(run);
     void run.over.then(() => {
-      if (this.runs.get(cell) === run) {
-        this.runs.delete(cell);
-      }
+      this.runs.delete(run);
       return this.tidy(panel, clean);
     });
     return run;

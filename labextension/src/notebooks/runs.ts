@@ -6,6 +6,7 @@ import type {
   NotebookPanel,
   SharedCell
 } from './lab';
+import { within } from './line';
 import { plain, viewOf } from './outputs';
 import { Refusal, type RanCell } from './protocol';
 
@@ -13,20 +14,13 @@ import { Refusal, type RanCell } from './protocol';
 const STOP_MS = 800;
 const START_MS = 30_000;
 
-/** Waits for whatever comes first; the time alone gives `undefined`. */
-const within = <T>(promise: Promise<T>, ms: number): Promise<T | undefined> =>
-  Promise.race([
-    promise,
-    new Promise<undefined>(resolve => setTimeout(() => resolve(undefined), ms))
-  ]);
-
 /** A cell under way. It goes on whether or not somebody waits. */
 export class CellRun {
   state: RanCell['state'] = 'running';
-  said: (text: string) => void = () => undefined;
   readonly over: Promise<void>;
   private begun = false;
   private stopped = false;
+  private readonly ears = new Set<(text: string) => void>();
   private readonly stopping: Promise<void>;
   private stopNow: () => void = () => undefined;
 
@@ -37,6 +31,21 @@ export class CellRun {
   ) {
     this.stopping = new Promise(resolve => (this.stopNow = resolve));
     this.over = this.go();
+  }
+
+  /** Whether this is that cell of that document, and goes on: a copied notebook has the same ids. */
+  is({ context }: NotebookPanel, cell: string): boolean {
+    return (
+      this.state === 'running' &&
+      this.cell === cell &&
+      this.panel.context === context
+    );
+  }
+
+  /** Several may wait for one cell; each hears what it says from now on, until the function given back is called. */
+  listen(ear: (text: string) => void): () => void {
+    this.ears.add(ear);
+    return () => void this.ears.delete(ear);
   }
 
   /** Interrupts the kernel, but only if it is this cell that runs. Resolves when it is over, or within a second. */
@@ -90,11 +99,15 @@ export class CellRun {
 
   private hear({ header, content }: Message): void {
     if (header.msg_type === 'stream') {
-      this.said(plain(String(content.text ?? '')));
+      this.say(plain(String(content.text ?? '')));
     } else if (header.msg_type === 'error') {
       const trace = (content.traceback as string[] | undefined) ?? [];
-      this.said(plain(trace.join('\n')).slice(-2000));
+      this.say(plain(trace.join('\n')).slice(-2000));
     }
+  }
+
+  private say(text: string): void {
+    this.ears.forEach(ear => ear(text));
   }
 
   private idle(): Promise<void> {

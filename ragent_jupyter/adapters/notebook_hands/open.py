@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, RagentError, WrongMoment, from_wire
-from ragent_jupyter.domain.notebooks import OpenNotebook, TabAnswer, TabNotebooks, TabRequest
+from ragent_jupyter.domain.notebooks import OpenNotebook, TabAnswer, TabNotebooks, TabRequest, TabSaid
 
 # A hidden page's timers may run once a minute only; two of those may be missed.
 EXPIRES_S = 150.0
@@ -45,6 +45,8 @@ class _Asked:
     answer: asyncio.Future[dict[str, Any]]
     heard: float
     taken: asyncio.Event = field(default_factory=asyncio.Event)
+    key: str = ""  # of the taking
+    words: int = 0  # the number of the last one taken
     said: Callable[[str], None] = lambda text: None
 
 
@@ -82,22 +84,30 @@ class Tabs:
             if asked.tab == word.tab and asked.real not in opened:
                 self._fail(asked, _gone(asked))
 
-    def take(self, id: str, tab: str) -> TabRequest:
-        """What to do, told once. Raises NotFound (given up), WrongMoment (not this tab's, or taken already)."""
+    def take(self, id: str, tab: str, key: str = "") -> TabRequest:
+        """What to do, told once; to the same key again, for a browser may send a request twice and hear one answer.
+
+        Raises NotFound (given up), WrongMoment (not this tab's, or taken already).
+        """
         asked = self._asked.get(id)
         if asked is None or asked.answer.done():
             raise NotFound("This request is over.", "Do nothing.")
-        if asked.tab != tab or asked.taken.is_set():
+        again = bool(key) and key == asked.key
+        if asked.tab != tab or (asked.taken.is_set() and not again):
             raise WrongMoment("This request is another's.", "Do nothing.")
         asked.taken.set()
+        asked.key = key
         asked.heard = self._clock()
         return asked.request
 
-    def said(self, id: str, tab: str, text: str) -> None:
-        asked = self._mine(id, tab)
+    def said(self, id: str, word: TabSaid) -> None:
+        asked = self._mine(id, word.tab)
         asked.heard = self._clock()
-        if text:
-            asked.said(text)
+        if 0 < word.n <= asked.words:
+            return  # it was taken, and its acknowledgement was lost
+        asked.words = word.n or asked.words
+        if word.text:
+            asked.said(word.text)
 
     def answered(self, id: str, word: TabAnswer) -> None:
         asked = self._mine(id, word.tab)
