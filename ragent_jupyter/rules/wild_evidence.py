@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 MISSING = "missing"
 UNREADABLE = "unreadable"
@@ -35,6 +35,29 @@ def voided(before: Mapping[str, str], after: Mapping[str, str]) -> str:
         return ""
     more = f" and {len(said) - 3} more" if len(said) > 3 else ""
     return f"{', '.join(said[:3])}{more} while it ran."
+
+
+def put_back(
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    was: Mapping[str, Sequence[int]],
+    now: Mapping[str, Sequence[int]],
+) -> str:
+    """Why a run's numbers do not count although every file is what it was: one was written or moved meanwhile.
+
+    was, now: path -> times of the last change, as the file system keeps them. What judged the run in between is not
+    known: it may have been another file.
+    >>> put_back({"evaluate.py": "1f"}, {"evaluate.py": "1f"}, {"evaluate.py": [5]}, {"evaluate.py": [9]})
+    'evaluate.py was written or moved while it ran, and is what it was again.'
+    """
+    said = [
+        path for path in sorted(was) if before.get(path) == after.get(path) and now.get(path, was[path]) != was[path]
+    ]
+    if not said:
+        return ""
+    more = f" and {len(said) - 3} more" if len(said) > 3 else ""
+    verbs = ("was", "is what it was") if len(said) == 1 else ("were", "are what they were")
+    return f"{', '.join(said[:3])}{more} {verbs[0]} written or moved while it ran, and {verbs[1]} again."
 
 
 def drifted(first: Mapping[str, str], now: Mapping[str, str]) -> str:

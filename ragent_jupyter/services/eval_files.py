@@ -1,4 +1,4 @@
-"""Hashes of the files that judge a run, taken before it is launched and after it has ended.
+"""Hashes of the files that judge a run and of what they import, taken before it is launched and after it has ended.
 
 A change makes the run void (`rules/wild_evidence.voided`). The user's own hand may have made it: void says that the
 numbers cannot be compared, not who cheated.
@@ -12,10 +12,15 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+
+from msgspec import Struct
 
 from ragent_jupyter.domain.wild import Setup
 from ragent_jupyter.rules.wild_evidence import MISSING, TOO_MANY, UNREADABLE
+
+from .eval_imports import Imports, allowed
 
 MOST_FILES = 20_000
 WHOLE_BYTES = 512 * 2**20  # larger files are told by their ends, size and times
@@ -30,6 +35,17 @@ _KEEP = 50_000
 _Stamp = tuple[int, int, int, int, int]
 
 
+class Look(Struct, frozen=True):
+    """What stood there. files: path (as the setup names it, files of folders below it) -> sha256, or why there is none.
+
+    times: path -> when it was last written or moved, by the clock of the file system, which nobody but root can set
+    back.
+    """
+
+    files: dict[str, str]
+    times: dict[str, list[int]]
+
+
 class EvalFiles:
     """Takes snapshots off the loop's thread. What a file's time stamps and inode say is unchanged is not read again.
 
@@ -39,6 +55,7 @@ class EvalFiles:
     def __init__(self) -> None:
         self._known: dict[_Stamp, str] = {}
         self._lock = threading.Lock()
+        self._imports = Imports()
 
     async def snapshot(self, setup: Setup, root: str | Path) -> dict[str, str]:
         """path (as the setup names it, files of folders below it) -> sha256, or why there is none. Raises nothing."""
@@ -46,17 +63,35 @@ class EvalFiles:
             return {}
         return await asyncio.to_thread(self.snapshot_now, setup, root)
 
-    def snapshot_now(self, setup: Setup, root: str | Path) -> dict[str, str]:
+    def snapshot_now(self, setup: Setup, root: str | Path, top: str | Path | None = None) -> dict[str, str]:
         """The same, in this thread. root: what relative paths are relative to."""
+        return self.look_now(setup, root, top).files
+
+    def look_now(self, setup: Setup, root: str | Path, top: str | Path | None = None) -> Look:
+        """What the setup names and what that imports from the project.  top: the project's folder, default root."""
+        base = os.fspath(root)
+        above = os.fspath(top) if top is not None else base
         found: dict[str, str] = {}
+        paths: dict[str, str] = {}
         for name in setup.eval_files:
-            self._look(name, os.path.join(os.fspath(root), os.path.expanduser(name)), found, set())
+            self._look(name, os.path.join(base, os.path.expanduser(name)), found, set(), paths)
             if len(found) > MOST_FILES:
                 break
-        return found
+        for name, path in self.imported(setup, paths, base, above).items():
+            if name not in found:
+                self._look(name, path, found, set(), paths)
+        return Look(found, {name: when for name, path in paths.items() if (when := _times(path))})
 
-    def _look(self, name: str, path: str, found: dict[str, str], above: set[tuple[int, int]]) -> None:
-        """A file, or all files of a folder. above: folders on the way, so that a link in a circle ends."""
+    def imported(self, setup: Setup, paths: Mapping[str, str], root: str, top: str) -> dict[str, str]:
+        """name -> path of what these files import from the project, less what a person let the loop change."""
+        found = self._imports.of(paths, root, top)
+        return {name: path for name, path in sorted(found.items()) if not allowed(setup, name, root, top)}
+
+    def _look(
+        self, name: str, path: str, found: dict[str, str], above: set[tuple[int, int]], paths: dict[str, str]
+    ) -> None:
+        """A file, or all files of a folder. above: folders on the way, so that a link in a circle ends.  paths: filled
+        with where the files are."""
         if len(found) >= MOST_FILES:
             found[TOO_MANY] = f"more than {MOST_FILES}"
             return
@@ -68,6 +103,7 @@ class EvalFiles:
             return
         if stat.S_ISREG(about.st_mode):
             found[name] = self._hash(path)
+            paths[name] = path
             return
         if not stat.S_ISDIR(about.st_mode):
             found[name] = "not a file"
@@ -84,7 +120,7 @@ class EvalFiles:
         found[f"{name.rstrip('/')}/"] = "folder"
         for one in names:
             if one not in _BESIDE:
-                self._look(f"{name.rstrip('/')}/{one}", os.path.join(path, one), found, above | {here})
+                self._look(f"{name.rstrip('/')}/{one}", os.path.join(path, one), found, above | {here}, paths)
 
     def _hash(self, path: str) -> str:
         try:
@@ -111,6 +147,14 @@ class EvalFiles:
                         self._known.clear()
                     self._known[stamp] = made
             return made
+
+
+def _times(path: str) -> list[int]:
+    """Of the file, and of the link where the name is one."""
+    try:
+        return [one.st_ctime_ns for one in (os.stat(path), os.lstat(path))]
+    except OSError:
+        return []
 
 
 def _digest(handle: int, about: os.stat_result) -> str:

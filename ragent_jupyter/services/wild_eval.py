@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.wild import Loop
 from ragent_jupyter.rules import run_life
-from ragent_jupyter.rules.wild_evidence import drifted, voided
+from ragent_jupyter.rules.wild_evidence import drifted, put_back, voided
 from ragent_jupyter.runfiles.jsonl import atomic_write
 
 from .eval_files import EvalFiles
@@ -54,12 +55,21 @@ class WildEval:
         loop = self._loop(run)
         if loop is None or not loop.setup.eval_files or (run_dir / _BEFORE).exists():
             return
-        seen = self.files.snapshot_now(loop.setup, cwd)
-        _write(run_dir / _BEFORE, {"root": cwd, "files": seen})
+        top = self._top(run_dir, cwd)
+        seen = self.files.look_now(loop.setup, cwd, top)
+        _write(run_dir / _BEFORE, {"root": cwd, "top": top, "files": seen.files, "times": seen.times})
         first = self.project / ".ragent" / "loops" / loop.id / _FIRST
         if not first.exists():
             first.parent.mkdir(parents=True, exist_ok=True)
-            _write(first, {"root": cwd, "files": seen})
+            _write(first, {"root": cwd, "files": seen.files})
+
+    def _top(self, run_dir: Path, cwd: str) -> str:
+        """The folder that is the project where the run executes: its own copy, else the user's."""
+        inside = Path(os.path.normpath(cwd))
+        for top in (run_dir / "work", self.project):
+            if inside.is_relative_to(top):
+                return os.fspath(top)
+        return os.fspath(inside)
 
     def checked(self, run: Run) -> bool:
         """Whether the second look was taken, or none is owed."""
@@ -93,9 +103,12 @@ class WildEval:
         if before is None or not loop.setup.eval_files:
             return ""  # it was never launched, or nothing judges it
         first = _read(self.project / ".ragent" / "loops" / loop.id / _FIRST) or before
-        now = self.files.snapshot_now(loop.setup, str(before["root"]))
+        root = str(before["root"])
+        now = self.files.look_now(loop.setup, root, str(before.get("top", root)))
+        files: dict[str, str] = before["files"]
         # Each run of a tree has a folder of its own: what counts is what the files are, not where.
-        return voided(before["files"], now) or drifted(first["files"], before["files"])
+        changed = voided(files, now.files) or put_back(files, now.files, before.get("times", {}), now.times)
+        return changed or drifted(first["files"], files)
 
 
 def _write(path: Path, made: object) -> None:
@@ -103,9 +116,9 @@ def _write(path: Path, made: object) -> None:
     atomic_write(path, msgspec.json.encode(made))
 
 
-def _read(path: Path) -> dict[str, dict[str, str]] | None:
+def _read(path: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, dict[str, str]] = msgspec.json.decode(path.read_bytes())
+        found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
     except (OSError, msgspec.DecodeError):
         return None
     return found

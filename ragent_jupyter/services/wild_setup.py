@@ -27,6 +27,7 @@ from ragent_jupyter.rules.sweep_space import expand
 from ragent_jupyter.runfiles import with_constants
 
 from . import wild_scripts
+from .eval_files import EvalFiles
 from .runs import Interpreters, RunsDesk
 
 _MOST_COMMAND = 64 * 1024
@@ -127,7 +128,7 @@ class SetupDesk:
             seed=seed,
             seeds=body.seeds if body.seeds is not None else 5,
             top=body.top if body.top is not None else 3,
-            eval_files=await asyncio.to_thread(_eval_files, body.eval_files or [], cwd),
+            eval_files=await asyncio.to_thread(_eval_files, body, cwd, self.project),
             holdout=body.holdout,
             may_edit=list(body.may_edit),
         )
@@ -276,15 +277,23 @@ def _check(body: CreateLoop) -> None:
         )
 
 
-def _eval_files(files: Sequence[str], cwd: Path) -> list[str]:
-    """As given, once it is known that each is there. Raises CannotBeDone."""
+def _eval_files(body: CreateLoop, cwd: Path, project: Path) -> list[str]:
+    """As given, once it is known that each is there, and the modules of the project that they import: shown, guarded
+    and hashed like them. Raises CannotBeDone."""
+    files = body.eval_files or []
+    paths: dict[str, str] = {}
     for name in files:
         path = cwd / os.path.expanduser(name)
         if not name.strip() or "\0" in name or not os.path.exists(path):  # False for a name too long to be one
             raise CannotBeDone(
                 f"The evaluation file {name[:100]!r} does not exist in {cwd}.", "Name files relative to that folder."
             )
-    return list(files)
+        paths[name] = os.path.join(cwd, os.path.expanduser(name))
+    wanted = Setup(command="", cwd=str(cwd), eval_files=list(files), may_edit=list(body.may_edit))
+    top = project if cwd.is_relative_to(project) else cwd
+    seen = EvalFiles().look_now(wanted, cwd, top).files
+    inside = [f"{name.rstrip('/')}/" for name in files]
+    return [*files, *(n for n in seen if n not in files and not n.startswith(tuple(inside)))] if files else []
 
 
 def plausible(one: Ignored) -> bool:
