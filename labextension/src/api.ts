@@ -1,6 +1,7 @@
 /** The engine's routes, as typed calls. Lab and the page each bring a `Door`, the way to reach them. */
 import {
   ALERT_DEFAULTS,
+  ESTIMATE_DEFAULTS,
   RUN_DEFAULTS,
   SWEEP_DEFAULTS,
   type Alert,
@@ -59,7 +60,11 @@ export const wholeRun = (raw: Partial<Run>): Run =>
 export const wholeAlert = (raw: Partial<Alert>): Alert =>
   ({ ...ALERT_DEFAULTS, ...raw }) as Alert;
 export const wholeSweep = (raw: Partial<Sweep>): Sweep =>
-  ({ ...SWEEP_DEFAULTS, ...raw }) as Sweep;
+  ({
+    ...SWEEP_DEFAULTS,
+    ...raw,
+    estimate: raw.estimate ? { ...ESTIMATE_DEFAULTS, ...raw.estimate } : null
+  }) as Sweep;
 
 /** Splits a byte stream into JSON lines, whatever the borders of its chunks. */
 export async function* ndjson<T>(

@@ -207,6 +207,34 @@ export interface Trial {
   tree: string;
 }
 
+/**
+ * What the rest of a sweep or loop will take, from runs that were measured.
+ *
+ * of: the run it was measured on.  seconds: of one run; wall_seconds: of all with `parallel` at a time.
+ * runs: how many are left (of a loop: how many still fit its limits).  disk_bytes: of their run folders.
+ * cost_usd: where a price is known (of a loop: the model's; of a sweep: the GPUs').
+ */
+export interface Estimate {
+  of: string;
+  seconds: number;
+  runs: number;
+  parallel: number;
+  wall_seconds: number;
+  gpu_hours: number;
+  cpu_hours: number;
+  disk_bytes: number;
+  cost_usd: number | null;
+  text: string;
+}
+
+export const ESTIMATE_DEFAULTS: Partial<Estimate> = {
+  "gpu_hours": 0.0,
+  "cpu_hours": 0.0,
+  "disk_bytes": 0,
+  "cost_usd": null,
+  "text": ""
+};
+
 export interface Sweep {
   id: string;
   name: string;
@@ -237,6 +265,7 @@ export interface Sweep {
   purpose: string;
   tree: string;
   by: string[];
+  estimate: Estimate | null;
 }
 
 export const SWEEP_DEFAULTS: Partial<Sweep> = {
@@ -262,7 +291,8 @@ export const SWEEP_DEFAULTS: Partial<Sweep> = {
   "loop_id": "",
   "purpose": "",
   "tree": "",
-  "by": []
+  "by": [],
+  "estimate": null
 };
 
 export type Severity = "info" | "warning" | "critical";
@@ -1074,32 +1104,6 @@ export const SPENT_DEFAULTS: Partial<Spent> = {
   "runs": 0,
   "model_calls": 0,
   "since": null
-};
-
-/**
- * What the rest will take, from a run that was measured. runs: how many still fit the limits.
- *
- * of: the run it was measured on.  seconds: of one run; wall_seconds: of all with `parallel` at a time.
- */
-export interface Estimate {
-  of: string;
-  seconds: number;
-  runs: number;
-  parallel: number;
-  wall_seconds: number;
-  gpu_hours: number;
-  cpu_hours: number;
-  disk_bytes: number;
-  cost_usd: number | null;
-  text: string;
-}
-
-export const ESTIMATE_DEFAULTS: Partial<Estimate> = {
-  "gpu_hours": 0.0,
-  "cpu_hours": 0.0,
-  "disk_bytes": 0,
-  "cost_usd": null,
-  "text": ""
 };
 
 /**

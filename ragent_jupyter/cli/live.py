@@ -15,6 +15,7 @@ from ragent_jupyter.domain.events import Envelope
 from ragent_jupyter.domain.run import MetricSummary, Progress, Run, RunStatus
 from ragent_jupyter.domain.sweep import Sweep
 
+from .chat_view import harmless
 from .output import STATE, Out, duration, number, short
 from .picture import Picture
 
@@ -132,6 +133,7 @@ class _Lines:
         self.out = out
         self.view = view
         self.told: dict[str, RunStatus] = {}
+        self.measured = ""  # the run on which the estimate that was told rests
 
     def __enter__(self) -> _Lines:
         return self
@@ -148,6 +150,9 @@ class _Lines:
                     if what.reason and what.status is RunStatus.FAILED:
                         words.append(what.reason.text)
                 self.out.say("  ".join(word for word in words if word))
+        elif isinstance(what, Sweep) and what.estimate is not None and what.estimate.of != self.measured:
+            self.measured = what.estimate.of  # once: what changes as trials end is no news
+            self.out.say(f"estimate  {harmless(what.estimate.text)}")
         elif isinstance(what, Alert) and what.status is AlertStatus.PENDING:
             self.out.say(f"{self.out.state(what.severity.value)}  {what.run_id}  {what.title}")
 
@@ -196,8 +201,11 @@ class _Table:
                 bar = ProgressBar(1.0, fraction, 24, style="bright_black", complete_style=colour, finished_style=colour)
             words = took(run) if run.status.terminal else _left(run)
             table.add_row(Text(glyph, style=style), params_text(run), primary_text(run, sweep, bare=True), bar, words)
-        if left_out:
-            table.caption = f"and {left_out} earlier"
+        below = [f"and {left_out} earlier"] if left_out else []
+        if sweep.estimate is not None:
+            below.append(f"estimate  {sweep.estimate.text}")
+        if below:
+            table.caption, table.caption_justify = Text("\n".join(below)), "left"
         return table
 
 

@@ -164,8 +164,8 @@ def runs(context: Context) -> int:
         if status not in RunStatus._value2member_map_:
             raise BadInput(f"{status!r} is not a run's status.", "One of: " + ", ".join(s.value for s in RunStatus))
     client = context.client()
-    sweep = client.find_sweep(args.sweep).id if args.sweep else None
-    reply = client.runs(status=statuses, sweep=sweep, limit=args.limit)
+    sweep = client.find_sweep(args.sweep) if args.sweep else None
+    reply = client.runs(status=statuses, sweep=sweep.id if sweep else None, limit=args.limit)
     out.document(reply)
     if out.json:
         return DONE
@@ -180,6 +180,10 @@ def runs(context: Context) -> int:
     )  # fmt: skip
     if reply.total > len(reply.runs):
         out.say(f"{len(reply.runs)} of {reply.total}; --limit shows more.")
+    if sweep is not None and sweep.estimate is not None:
+        from .sweeps import told
+
+        out.say(told(out, sweep.estimate))
     return DONE
 
 

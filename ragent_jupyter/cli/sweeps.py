@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from ragent_jupyter.domain.errors import BadInput, MissingPart
-from ragent_jupyter.domain.sweep import Sweep, SweepStatus
+from ragent_jupyter.domain.sweep import Estimate, Sweep, SweepStatus
 from ragent_jupyter.domain.wire import CreateSweep
 
+from .chat_view import harmless
 from .context import Context, caller_python
-from .output import DONE, FAILED
+from .output import DONE, FAILED, Out
 from .runs import env_of, python_of
 
 # Options that say the same as a field of the file, and win over it.
@@ -42,6 +43,8 @@ def sweep(context: Context) -> int:
         return DONE if ended.status is SweepStatus.FINISHED else FAILED
     out.document(made)
     out.say(f"{out.state(made.status.value)}  {made.id}  {made.name}: {len(made.trials)} trials")
+    if made.estimate is not None:
+        out.say(told(out, made.estimate))
     out.say(f"`ragent runs --sweep {made.id}` lists its runs; they go on without this terminal.")
     return DONE
 
@@ -151,6 +154,11 @@ def _dry_run(context: Context, wanted: CreateSweep) -> int:
         context.out.say(command)
     context.out.note(f"{len(points)} trials; nothing was started.")
     return DONE
+
+
+def told(out: Out, estimate: Estimate) -> str:
+    """What the rest of a sweep will take, on a line of its own."""
+    return out.paint(f"estimate  {harmless(estimate.text)}", "2")
 
 
 def conclusion(context: Context, sweep: Sweep) -> str:

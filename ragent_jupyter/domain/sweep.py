@@ -67,6 +67,26 @@ class Trial(Struct, frozen=True, kw_only=True):
     tree: str = ""  # another commit than the sweep's, where its code differs
 
 
+class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the rest of a sweep or loop will take, from runs that were measured.
+
+    of: the run it was measured on.  seconds: of one run; wall_seconds: of all with `parallel` at a time.
+    runs: how many are left (of a loop: how many still fit its limits).  disk_bytes: of their run folders.
+    cost_usd: where a price is known (of a loop: the model's; of a sweep: the GPUs').
+    """
+
+    of: str
+    seconds: float
+    runs: int
+    parallel: int
+    wall_seconds: float
+    gpu_hours: float = 0.0
+    cpu_hours: float = 0.0
+    disk_bytes: int = 0
+    cost_usd: float | None = None
+    text: str = ""
+
+
 class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     name: str
@@ -97,3 +117,4 @@ class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     purpose: str = ""  # why, in the loop's words
     tree: str = ""  # the commit whose immutable tree its runs execute in
     by: list[str] = []  # who thought of each trial: rule, model or human
+    estimate: Estimate | None = None  # what its rest will take, while it has not ended; a loop's sweep has none

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from .alert import Alert
 from .model import Usage
-from .sweep import Range, Values
+from .sweep import Estimate, Range, Values
 
 
 class Stage(str, Enum):
@@ -63,24 +63,6 @@ class Spent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     runs: int = 0
     model_calls: int = 0
     since: float | None = None
-
-
-class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the rest will take, from a run that was measured. runs: how many still fit the limits.
-
-    of: the run it was measured on.  seconds: of one run; wall_seconds: of all with `parallel` at a time.
-    """
-
-    of: str
-    seconds: float
-    runs: int
-    parallel: int
-    wall_seconds: float
-    gpu_hours: float = 0.0
-    cpu_hours: float = 0.0
-    disk_bytes: int = 0
-    cost_usd: float | None = None
-    text: str = ""
 
 
 # --- what it works on -------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from .script import Script
-from .wild import Autonomy, Entry, Estimate, Holdout, Knob, Limits, Loop, PolicyKind, Question, Setup, Verdict
+from .sweep import Estimate
+from .wild import Autonomy, Entry, Holdout, Knob, Limits, Loop, PolicyKind, Question, Setup, Verdict
 
 
 class CreateLoop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -82,6 +82,7 @@ _PREFS: dict[str, type] = {
     "budget_day_usd": float,
     "judge_budget_usd_day": float,
     "judge": bool,
+    "gpu_hour_usd": float,
 }
 
 
@@ -159,6 +160,7 @@ class Engine:
         )
         self.host = Host(self.shell, self.runs, self.alerts, self.executors, machine, self.effects.perform)
         self.scheduler = Scheduler(self.shell, self.runs, self.sweeps, self.gpus)
+        self.sweeps.slots = lambda sweep: self.scheduler.at_once(sweep.parallel, sweep.gpus, sweep.share_gpu)
         self.status = StatusDesk(self.shell, self.runs, self.scheduler, self.executors, self.project)
         self.reports = ReportsDesk(self.shell, self.runs, self.sweeps, self.metrics, self.project, NotebookReports())
         self.notebooks = make_notebooks(self.project, self.shell)

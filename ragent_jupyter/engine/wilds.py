@@ -111,8 +111,7 @@ class Wild:
 
     # --- small hands --------------------------------------------------------------------------------------------------
     def _slots(self, loop: Loop) -> int:
-        at_once = self.engine.scheduler.parallel if not loop.setup.gpus else loop.setup.parallel
-        return max(1, min(loop.setup.parallel, at_once))
+        return self.engine.scheduler.at_once(loop.setup.parallel, loop.setup.gpus)
 
     def _outputs(self, run_id: str) -> list[Path]:
         """Where a run writes what is its own."""

@@ -341,7 +341,8 @@ class SweepView(_Wraps):
     def _told(self) -> list[str]:
         s = self._struct
         begun = sum(bool(trial.run_ids) for trial in s.trials)
-        return [f"{begun} of {len(s.trials)} trials begun", f"{s.mode} {s.primary}", s.reason]
+        estimate = f"estimate: {s.estimate.text}" if s.estimate is not None else ""
+        return [f"{begun} of {len(s.trials)} trials begun", f"{s.mode} {s.primary}", s.reason, estimate]
 
     def text(self) -> str:
         s = self._struct

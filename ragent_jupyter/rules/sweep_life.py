@@ -58,7 +58,7 @@ def decide(sweep: Sweep, event: Start | StopSweep | TrialRun | Over) -> list[Swe
         case StopSweep(at=at, by=by):
             if sweep.status.terminal:
                 raise WrongMoment(f"Sweep {sweep.id} has already {sweep.status.value}.", "There is nothing to stop.")
-            fields = {"status": SweepStatus.STOPPED, "ended_at": at, "reason": f"Stopped ({by})."}
+            fields = {"status": SweepStatus.STOPPED, "ended_at": at, "reason": f"Stopped ({by}).", "estimate": None}
             return [SweepRecord("sweep_ended", fields)]
         case TrialRun(index=index, run_id=run_id):
             trials = [
@@ -71,7 +71,9 @@ def decide(sweep: Sweep, event: Start | StopSweep | TrialRun | Over) -> list[Swe
         case Over(at=at, status=status, reason=reason):
             if sweep.status.terminal:
                 return []
-            return [SweepRecord("sweep_ended", {"status": status, "ended_at": at, "reason": reason})]
+            # Nothing is left that could be estimated.
+            fields = {"status": status, "ended_at": at, "reason": reason, "estimate": None}
+            return [SweepRecord("sweep_ended", fields)]
 
 
 class Plan(Struct, frozen=True):

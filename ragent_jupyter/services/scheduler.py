@@ -30,12 +30,19 @@ class Scheduler:
         self.gpus = gpus
         self._wake = asyncio.Event()
         self._stopping = False
+        self._gpus_seen = 0  # as many as the last look found
 
     @property
     def parallel(self) -> int:
         """How many runs without GPUs live at once: the pref, else one a core."""
         wanted = self.shell.prefs.get("parallel")
         return wanted if isinstance(wanted, int) and wanted > 0 else max(1, os.cpu_count() or 1)
+
+    def at_once(self, wanted: int, gpus: int, share: bool = False) -> int:
+        """How many of `wanted` runs, each on so many GPUs, may live together on this machine; at least 1."""
+        if not gpus:
+            return max(1, min(wanted, self.parallel))
+        return max(1, wanted if share or not self._gpus_seen else min(wanted, self._gpus_seen // gpus))
 
     def nudge(self) -> None:
         self._wake.set()
@@ -75,6 +82,7 @@ class Scheduler:
         gpus = []
         if any(r.gpus for r in queued):
             listing = await asyncio.get_running_loop().run_in_executor(None, self.gpus.list)
+            self._gpus_seen = len(listing)
             own = frozenset(await asyncio.get_running_loop().run_in_executor(None, self.own_pids, live))
             gpus = gpus_from(listing, own)
             queued, live = self.ready(), self.shell.live_runs()  # the world went on while we looked

@@ -14,18 +14,23 @@ from ragent_jupyter.domain.alert import AlertStatus
 from ragent_jupyter.domain.effects import Effect
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, RagentError
 from ragent_jupyter.domain.run import Run, RunStatus
-from ragent_jupyter.domain.sweep import Sweep, SweepStatus, Trial
+from ragent_jupyter.domain.sweep import Estimate, Sweep, SweepStatus, Trial
 from ragent_jupyter.domain.wire import CreateRun, CreateSweep
-from ragent_jupyter.rules import sweep_life
+from ragent_jupyter.rules import estimate, sweep_life
 from ragent_jupyter.rules.environment import kept, shown_env
 from ragent_jupyter.rules.sweep_space import command_for, expand
 from ragent_jupyter.runfiles.spec import read_base_env, write_base_env
 
+from . import silences
+from .folder_size import size_of
 from .runs import RunsDesk
 from .shell import Change, Shell
 
 log = logging.getLogger("ragent.engine")
 
+PRICE_PREF = "gpu_hour_usd"  # what an hour of one GPU costs, US dollars
+_TIMES = 50  # how often a large sweep's rest is estimated again
+_SIZED = 5  # run folders that are measured for an estimate
 _RETRY_S = 10.0  # seconds after a run's end in which the retry that an answer promised must have been made
 
 
@@ -36,8 +41,11 @@ class SweepsDesk:
         self.project = project
         # Whether a sweep starts nothing for now, though it is not over: its loop is paused, or has just ended.
         self.held: Callable[[Sweep], bool] = lambda sweep: False
+        # How many of a sweep's runs the machine lets live together.
+        self.slots: Callable[[Sweep], int] = lambda sweep: sweep.parallel
         self._locks: dict[str, asyncio.Lock] = {}
         self._requests: dict[str, str] = {}
+        self._estimated: dict[str, int] = {}  # sweep -> trials that had ended when its rest was estimated last
 
     def begin(self) -> None:
         self._requests = {s.request_id: s.id for s in self.shell.sweeps.values() if s.request_id}
@@ -68,12 +76,15 @@ class SweepsDesk:
             raise BadInput(f"parallel is {body.parallel}.", "Give a number from 1 to 1000.")
         if body.max_runs > 10_000:
             raise BadInput(f"max_runs is {body.max_runs}.", "Give at most 10,000; split larger sweeps.")
+        silences.wanted(body.env)
         chosen = list(points) or expand(body.space, body.max_runs)
         if body.executor is not None:
             self.runs.executor_for(body.executor)
         loop = asyncio.get_running_loop()
         interpreter = await loop.run_in_executor(None, self.runs.interpreters.resolve, body.python, body.caller_python)
         cwd = self.runs._cwd(body.cwd)
+        known = [] if more.get("loop_id") else self._earlier(body, str(cwd))
+        disk = await self._disk_each(known)
         if body.request_id and body.request_id in self._requests:
             return self.get(self._requests[body.request_id])
         now = self.shell.clock.now()
@@ -101,6 +112,8 @@ class SweepsDesk:
             request_id=body.request_id,
             **more,
         )
+        if known:
+            sweep = msgspec.structs.replace(sweep, estimate=self._estimate(sweep, known, disk))
         if sweep.request_id:
             self._requests[sweep.request_id] = sweep.id
         if body.caller_env is not None:
@@ -219,6 +232,58 @@ class SweepsDesk:
                 await self._launch(self.get(sweep_id), index)
             if plan.over is not None and not self._retry_is_owed(runs):
                 await self._apply(self.get(sweep_id), plan.over)
+            await self._estimate_again(self.get(sweep_id))
+
+    # --- what the rest will take --------------------------------------------------------------------------------------
+    def _estimate(self, sweep: Sweep, known: Sequence[Run], disk_each: float) -> Estimate | None:
+        price = self.shell.prefs.get(PRICE_PREF)
+        return estimate.of_sweep(
+            sweep,
+            self._runs(sweep),
+            known,
+            now=self.shell.clock.now(),
+            at_once=self.slots(sweep),
+            disk_each=disk_each,
+            gpu_hour_usd=price if isinstance(price, (int, float)) and not isinstance(price, bool) else None,
+        )
+
+    async def expected(self, body: CreateSweep, points: Sequence[dict[str, Any]], cwd: str) -> Estimate | None:
+        """What a sweep would take that is not there yet, where runs of its command have ended well before."""
+        known = self._earlier(body, cwd)
+        trials = [Trial(index=i, params=point) for i, point in enumerate(points)]
+        draft = Sweep(
+            id="", name="", command=body.command, cwd=cwd, created_at=0.0, space=body.space, trials=trials,
+            parallel=body.parallel, gpus=body.gpus, share_gpu=body.share_gpu,
+        )  # fmt: skip
+        return self._estimate(draft, known, await self._disk_each(known))
+
+    def _earlier(self, body: CreateSweep, cwd: str) -> list[Run]:
+        return estimate.earlier(body.command, cwd, body.gpus, self.shell.runs.values(), self.shell.sweeps)
+
+    async def _disk_each(self, known: Sequence[Run]) -> float:
+        """Bytes of one run's folder, the mean of a few. Off the event loop: the disk may be slow."""
+        if not known:
+            return 0.0
+        folders = [self.runs.folder(run.id) for run in known[:_SIZED]]
+        return await asyncio.to_thread(size_of, folders) / len(folders)
+
+    async def _estimate_again(self, sweep: Sweep) -> None:
+        """Once the smoke run has ended well, and again as trials end. A loop's sweep has none: its loop has one."""
+        if sweep.status is not SweepStatus.RUNNING or sweep.loop_id:
+            return
+        runs = self._runs(sweep)
+        known = estimate.measured(sweep, runs)
+        ended = sum(run.status.terminal for run in runs.values())
+        before = self._estimated.get(sweep.id)
+        # Not at every end of a large sweep: each writes the whole sweep down.
+        if not known or (before is not None and ended - before < max(1, len(sweep.trials) // _TIMES)):
+            return
+        self._estimated[sweep.id] = ended
+        disk = await self._disk_each(known)
+        sweep = self.get(sweep.id)  # others may have written meanwhile
+        made = self._estimate(sweep, known, disk)
+        if sweep.status is SweepStatus.RUNNING and made != sweep.estimate:
+            await self.shell.commit([Change("sweep_changed", msgspec.structs.replace(sweep, estimate=made))])
 
     def _retry_is_owed(self, runs: Mapping[str, Run]) -> bool:
         """An answer to an alert promised a retry of a run that has just ended, and it is about to be made."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ from ragent_jupyter.rules.wild_confirming import seeds_that_fit
 from ragent_jupyter.runfiles.spec import read_base_env
 
 from .alerts import AlertsDesk
+from .folder_size import size_of
 from .runs import RunsDesk
 from .shell import Shell
 from .sweeps import SweepsDesk
@@ -204,7 +204,7 @@ class WildWork:
     async def disk(self, loop: Loop) -> int:
         ids = set(loop.sweeps)
         folders = [self.runs.folder(r.id) for r in self.shell.runs.values() if r.sweep_id in ids]
-        return await asyncio.to_thread(_size, folders)
+        return await asyncio.to_thread(size_of, folders)
 
 
 def wanted(view: View, action: Confirm, top: int) -> list[Candidate]:
@@ -224,20 +224,3 @@ def _commit(loop: Loop, wanted: str) -> str:
     if len(found) != 1:
         raise BadInput(f"{wanted[:40]!r} is no commit of this loop.", f"Its commits: {', '.join(loop.commits)}.")
     return found[0]
-
-
-def _size(folders: Sequence[Path]) -> int:
-    """Bytes that these folders take on the disk; links are not followed."""
-    total = 0
-    stack = [os.fspath(folder) for folder in folders]
-    while stack:
-        try:
-            with os.scandir(stack.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        stack.append(entry.path)
-                    elif entry.is_file(follow_symlinks=False):
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:
-            continue  # it went away while we looked
-    return total

@@ -11,11 +11,10 @@ from typing import Any
 import msgspec
 
 from ragent_jupyter.domain.script import Flag, Script
-from ragent_jupyter.domain.sweep import Range, Values
+from ragent_jupyter.domain.sweep import Estimate, Range, Values
 from ragent_jupyter.domain.wild import (
     PRIORITY,
     Entry,
-    Estimate,
     EventKind,
     Knob,
     Limits,

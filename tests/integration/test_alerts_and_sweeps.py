@@ -170,6 +170,33 @@ with open("truth", "a") as f: f.write(f"end {time.time()}\\n")
     assert best["run"] == done.trials[4].run_ids[0]  # type: ignore[attr-defined]
 
 
+def test_after_its_smoke_run_a_sweep_says_what_the_rest_takes_and_the_next_one_knows_before(p: Project) -> None:
+    script = """
+import json, os, sys, time
+time.sleep(0.1)
+with open(os.environ["RAGENT_METRICS_FILE"], "a") as f:
+    f.write(json.dumps({"step": 0, "loss": 0.5}) + "\\n")
+while sys.argv[2] != "0" and not os.path.exists("go"):
+    time.sleep(0.05)
+"""
+    command = p.script("t.py", script)
+    made = p.client.create_sweep(sweep(command, n=4, executor=p.executor, smoke=True))
+    assert made.estimate is None  # nothing of this command was measured before
+    told = p.until(lambda: p.client.sweep(made.id).estimate, 30)
+    first = p.client.sweep(made.id).trials[0].run_ids[0]
+    assert (told.of, told.runs, told.parallel) == (first, 3, 2) and 0.1 <= told.seconds < 20
+    assert told.disk_bytes > 0 and told.cost_usd is None and told.text.startswith("One run takes ~")
+    p.kill_engine()
+    assert p.client.sweep(made.id).estimate is not None
+    (p.folder / "go").touch()
+    assert ended(p, made.id).estimate is None  # type: ignore[attr-defined]
+    draft = p.client.create_sweep(sweep(command, n=6, executor=p.executor, start=False))
+    assert draft.status.value == "ready" and draft.estimate is not None
+    assert draft.estimate.runs == 6 and draft.estimate.text.startswith("One run of this command took ~")
+    failing = p.client.create_sweep(sweep(p.script("u.py", "raise KeyError"), n=2, smoke=True, executor=p.executor))
+    assert ended(p, failing.id).estimate is None  # type: ignore[attr-defined]
+
+
 def test_W12_a_sweep_whose_runs_all_fail_alike_stops_after_three(one: Project) -> None:
     made = one.client.create_sweep(sweep(one.script("t.py", "raise KeyError('lr')"), smoke=True))
     done = ended(one, made.id)

@@ -1,6 +1,7 @@
 import { act, fireEvent, render, screen, within } from '@testing-library/react';
 import * as React from 'react';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { wholeRun, wholeSweep } from '../api';
 import { Panel } from '../components/Panel';
 import {
   anAlert,
@@ -72,6 +73,42 @@ describe('the panel', () => {
     expect(screen.getByRole('treegrid')).toBe(document.activeElement);
     fireEvent.keyDown(screen.getByRole('treegrid'), { key: '/' });
     expect(document.activeElement).toBe(screen.getByRole('searchbox'));
+    project.release();
+  });
+
+  it('says what the rest of a sweep takes, and that a trial failed before that', async () => {
+    const trial = (id: string, status: 'finished' | 'failed') =>
+      aRun(id, { status, sweep_id: 'swp_a', trial: 0 });
+    const played = new Played([trial('run_a', 'finished')]);
+    const estimate = {
+      of: 'run_a',
+      seconds: 60,
+      runs: 4,
+      parallel: 2,
+      wall_seconds: 120,
+      text: 'One run takes ~60 s.'
+    };
+    const sweep = { id: 'swp_a', name: 'lr', status: 'running', estimate };
+    played.routes['GET sweeps'] = () => ({ sweeps: [sweep] });
+    const { project } = await shown(played);
+    const cell = screen.getByText('~2 min left');
+    expect(cell.getAttribute('title')).toBe('One run takes ~60 s.');
+    expect(project.sweeps.get('swp_a')?.estimate?.cost_usd).toBeNull();
+    act(() => {
+      project.runs.put(wholeRun(trial('run_b', 'failed')));
+      project.runs.flush();
+    });
+    expect(screen.getByText('1 failed').getAttribute('title')).toBe(
+      'One run takes ~60 s.'
+    );
+    act(() => {
+      const { estimate: _, ...over } = sweep;
+      project.sweeps.put(wholeSweep({ ...over, status: 'finished' }));
+      project.runs.put(wholeRun(trial('run_b', 'finished')));
+      project.runs.flush();
+      project.sweeps.flush();
+    });
+    expect(screen.queryByText(/left$/)).toBeNull();
     project.release();
   });
 

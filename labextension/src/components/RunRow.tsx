@@ -227,8 +227,16 @@ function SweepLine(props: {
           </span>
         )}
       </span>
-      <span className="rg-cell rg-cell-value rg-bad" role="gridcell">
-        {failed ? trans._n('%1 failed', '%1 failed', failed) : ''}
+      <span
+        className={`rg-cell rg-cell-value ${failed ? 'rg-bad' : 'rg-dim'}`}
+        role="gridcell"
+        title={sweep?.estimate?.text}
+      >
+        {failed
+          ? trans._n('%1 failed', '%1 failed', failed)
+          : sweep?.estimate
+            ? trans.__('~%1 left', duration(sweep.estimate.wall_seconds))
+            : ''}
       </span>
       <span className="rg-cell rg-cell-trail" role="gridcell">
         {error ? (

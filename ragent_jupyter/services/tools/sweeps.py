@@ -140,6 +140,7 @@ class SweepTools:
                 f"space: {sweep.space.method}: {space_text(sweep.space)}",
                 f"judged by {word(sweep.primary, 100)} ({sweep.mode}); {sweep.parallel} at once; "
                 f"{len(sweep.trials)} trials: {counted}",
+                f"estimate: {sweep.estimate.text}" if sweep.estimate is not None else None,
                 f"created {when(sweep.created_at)}"
                 + (f", started {when(sweep.started_at)}" if sweep.started_at else "")
                 + (f", ended {when(sweep.ended_at)}" if sweep.ended_at else ""),
@@ -201,6 +202,7 @@ class SweepTools:
         loop = asyncio.get_running_loop()
         executor = await loop.run_in_executor(None, self.runs.executor_for, body.executor)
         interpreter = await loop.run_in_executor(None, self.runs.interpreters.resolve, body.python, None)
+        estimate = await self.sweeps.expected(body, points, cwd)
         return Preview(
             title=f"Create a sweep of {len(points)} runs" + (" and start it" if body.start else ""),
             command=body.command,
@@ -211,6 +213,7 @@ class SweepTools:
                 f"space ({body.space.method}): {space_text(body.space)}",
                 f"first: {code(command_for(body.command, points[0], body.space.flag, body.space.flags), 500)}",
                 f"judged by: {word(body.primary, 100)} ({body.mode})",
+                *([f"estimate: {estimate.text}"] if estimate is not None else []),
                 f"interpreter: {interpreter.path} {interpreter.version}".rstrip(),
                 f"executor: {executor}; GPUs of each run: {body.gpus or 'none'}{', shared' if body.share_gpu else ''}",
                 *([f"environment: {settings(dict(shown_env(body.env)))}"] if body.env else []),
@@ -236,6 +239,7 @@ class SweepTools:
                 f"runs: {len(sweep.trials)}, {sweep.parallel} at once",
                 f"space ({sweep.space.method}): {space_text(sweep.space)}",
                 f"judged by: {word(sweep.primary, 100)} ({sweep.mode})",
+                *([f"estimate: {sweep.estimate.text}"] if sweep.estimate is not None else []),
             ],
             pattern="start_sweep",
         )

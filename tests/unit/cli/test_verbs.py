@@ -21,7 +21,7 @@ from ragent_jupyter.domain.alert import Alert, AlertStatus, Choice, Severity
 from ragent_jupyter.domain.errors import WrongMoment
 from ragent_jupyter.domain.metrics import Series
 from ragent_jupyter.domain.run import MetricSummary, Reason, Run, RunStatus
-from ragent_jupyter.domain.sweep import SearchSpace, Sweep, SweepStatus, Trial, Values
+from ragent_jupyter.domain.sweep import Estimate, SearchSpace, Sweep, SweepStatus, Trial, Values
 from ragent_jupyter.domain.wire import LogsReply, ReportReply, SeriesReply
 from tests.support.fake_engine import FakeEngine
 
@@ -477,6 +477,36 @@ def test_a_followed_sweep_is_plain_lines_in_a_pipe(engine: FakeEngine, ragent: R
     assert lines[2].startswith("✓ finished  run_t  w 1  loss 0.25")
     assert lines[3].endswith("1 of 1 trials finished.")
     assert "run_of_another_sweep" not in said.out and "not ours" not in said.out
+
+
+ROUGHLY = Estimate(of="run_0", seconds=9.0, runs=3, parallel=1, wall_seconds=27.0, text="One run takes ~9 s.\x1b[2J")
+
+
+def test_a_sweep_says_what_the_rest_takes(engine: FakeEngine, ragent: Ragent) -> None:
+    engine.sweeps = [a_sweep(status=SweepStatus.RUNNING, estimate=ROUGHLY)]
+    engine.on["POST", "sweeps"] = lambda query, body: (201, engine.sweeps[0])
+    said = ragent("sweep", "--param", "w=1", "--", "true")
+    assert said.out.splitlines()[1] == "estimate  One run takes ~9 s."
+    assert ragent("sweep", "--json", "--param", "w=1", "--", "true").document["estimate"]["wall_seconds"] == 27.0
+    engine.runs = [a_run("run_a", sweep_id="swp_s1")]
+    assert "estimate  One run takes ~9 s." in ragent("runs", "--sweep", "swp_s1").out
+
+
+def test_a_followed_sweep_says_it_once(engine: FakeEngine, ragent: Ragent) -> None:
+    _story(engine)
+    before = engine.on["GET", "events"]
+
+    def events(query: dict[str, str], body: Any) -> Iterator[Any]:
+        if int(query["after"]) <= 7:
+            for runs in (3, 2):
+                told = msgspec.structs.replace(ROUGHLY, runs=runs)
+                data = a_sweep(status=SweepStatus.RUNNING, estimate=told)
+                yield {"seq": 0, "time": 1.0, "topic": "sweeps", "type": "sweep_changed", "data": data}
+        yield from before(query, body)
+
+    engine.on["GET", "events"] = events
+    said = ragent("sweep", "--follow", "--param", "w=1", "--", "true")
+    assert said.out.count("estimate") == 1 and "\x1b" not in said.out
 
 
 def test_a_followed_sweep_is_ndjson_for_a_program(engine: FakeEngine, ragent: Ragent) -> None:

@@ -180,6 +180,11 @@ function SweepCard({ id }: { id: string }): JSX.Element {
           }}
         />
       </span>
+      {sweep.estimate && (
+        <p className="rg-dim rg-card-line">
+          {trans.__('Estimate:')} {sweep.estimate.text}
+        </p>
+      )}
       {sweep.loop_id && (
         <p className="rg-dim rg-card-line">
           {trans.__('Wild loop:')}&nbsp;
