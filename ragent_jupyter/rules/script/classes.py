@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from .folding import UNKNOWN, dotted, fold
 from .found import Comments, Found, Kind, Module, Reading, annotated, keyword, kind_of, plain, scalars, usable
+from .vocabulary import EVALUATION, words
 
 _DEEP = 6  # settings within settings
 _MOST = 1000  # fields in all
@@ -108,6 +110,7 @@ class Field(Struct, kw_only=True):
     path: bool = False
     positional: bool = False
     inner: str = ""
+    home: frozenset[str] = frozenset()  # the words of its class's name
     file: str = ""
     line: int = 0
 
@@ -120,6 +123,7 @@ class Classes:
         self.classes: dict[str, tuple[ast.ClassDef, Module]] = {}
         self.functions: dict[str, tuple[Function, Module]] = {}
         self.aliases: dict[str, str] = {}
+        self.values: dict[str, ast.expr] = {}  # what names of a module's top are bound to
         for module in reversed(modules):  # the script's own come last, and win
             for node in module.tree.body:
                 if isinstance(node, ast.ClassDef):
@@ -128,6 +132,7 @@ class Classes:
                     self.functions[node.name] = (node, module)
                 elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                     self.aliases[node.targets[0].id] = dotted(node.value)
+                    self.values[node.targets[0].id] = node.value
 
     def named(self, node: ast.AST | None) -> str:
         """The name of a class or function of ours that an expression stands for, else ""."""
@@ -146,6 +151,24 @@ class Classes:
                 return last
             name = self.aliases.get(last, "")
         return ""
+
+    def union(self, node: ast.AST, depth: int = 0) -> list[tuple[str, str]]:
+        """(name of the subcommand, class) of `Union[A, B]`, as tyro makes subcommands of it; [] where it is none."""
+        if isinstance(node, ast.Name) and node.id in self.values and depth < 4:
+            return self.union(self.values[node.id], depth + 1)
+        if not isinstance(node, ast.Subscript) or dotted(node.value).split(".")[-1] != "Union":
+            return []
+        found = []
+        for one in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
+            inside = self.values.get(one.id, one) if isinstance(one, ast.Name) and one.id not in self.classes else one
+            name = self.named(inside)
+            texts = [fold(keyword(call, "name"), {}) for call in ast.walk(inside) if isinstance(call, ast.Call)]
+            spelt = next(
+                (text for text in texts if isinstance(text, str)), re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+            )
+            if name in self.classes:
+                found.append((spelt, name))
+        return found
 
     def fields(self, name: str, seen: frozenset[str] = frozenset()) -> list[Field]:
         """A class's own fields and those of its bases, bases first; of a function its parameters."""
@@ -172,8 +195,9 @@ class Classes:
                 if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
                     own.help = " ".join(str(after.value.value).split())[:400]
                 else:
-                    own.help = comments.behind(own.line)
+                    own.help = comments.behind(own.line) or comments.over(own.line, part.end_lineno or own.line)
             own.section = comments.above(own.line)
+            own.home = frozenset(words(name))
             found[own.name] = own
         init = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
         if init is not None and not found:
@@ -191,7 +215,7 @@ class Classes:
             name, node, value = part.targets[0].id, None, part.value
         else:
             return None
-        if name.startswith("_") or not usable(name):
+        if (name.startswith("_") and name != "_target_") or not usable(name):
             return None
         return self.described(name, node, value, module, part.lineno)
 
@@ -286,6 +310,7 @@ def parameters(function: Function, module: Module, classes: Classes) -> list[Fie
 
 def read_classes(classes: Classes, reading: Reading) -> None:
     """Options of the settings classes that the script's library turns into a command line."""
+    _stored(classes, reading)
     for module in classes.modules:
         imported = _imports(module.tree)
         for node in ast.walk(module.tree):
@@ -321,11 +346,6 @@ def _spelling(full: str, table: dict[str, Spelling]) -> Spelling | None:
 def _entry(call: ast.Call, module: Module, imported: dict[str, str], classes: Classes, reading: Reading) -> None:
     full = _full(call.func, imported)
     last = full.split(".")[-1]
-    if last == "store" and any(word.arg == "node" for word in call.keywords):  # ConfigStore of hydra
-        if fold(keyword(call, "group"), module.names) is UNKNOWN:
-            name = classes.named(keyword(call, "node"))
-            add(classes.fields(name), _CONF, classes, reading, style="hydra")
-        return
     spelling = _spelling(full, _ENTRIES)
     if spelling is None:
         return
@@ -345,7 +365,9 @@ def _entry(call: ast.Call, module: Module, imported: dict[str, str], classes: Cl
     for node in nodes:
         for one in node.elts if isinstance(node, ast.Tuple | ast.List) else [node]:
             name = classes.named(one)
-            if name:
+            if not name and (group := classes.union(one)):
+                _subcommands(group, spelling, classes, reading)
+            elif name:
                 add(classes.fields(name), spelling, classes, reading, prefix)
             elif spelling is _HF and dotted(one).split(".")[-1].endswith(("TrainingArguments", "SFTConfig")):
                 add(trainer_fields(), spelling, classes, reading)
@@ -353,6 +375,43 @@ def _entry(call: ast.Call, module: Module, imported: dict[str, str], classes: Cl
         for name, (_, home) in classes.functions.items():
             if home is module and not name.startswith("_"):
                 add(classes.fields(name), spelling, classes, reading)
+
+
+def _subcommands(group: list[tuple[str, str]], spelling: Spelling, classes: Classes, reading: Reading) -> None:
+    """The options of each subcommand; those of testing alone only where there is nothing else."""
+    training = [pair for pair in group if not set(words(pair[1])) & EVALUATION] or group
+    for spelt, name in training:
+        inner = Reading([], reading.notes)
+        add(classes.fields(name), spelling, classes, inner)
+        have = {found.name for found in reading.found}
+        for found in inner.found:
+            found.group = spelt
+        reading.found += [found for found in inner.found if found.name not in have]
+
+
+def _stored(classes: Classes, reading: Reading) -> None:
+    """Classes in hydra's ConfigStore: those of no group are composed, and their `defaults` choose from the groups."""
+    primary: list[str] = []
+    groups: dict[tuple[str, str], str] = {}
+    for module in classes.modules:
+        for call in ast.walk(module.tree):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "store"):
+                continue
+            held = classes.named(keyword(call, "node"))
+            group, name = (fold(keyword(call, word), module.names) for word in ("group", "name"))
+            if held and isinstance(group, str) and isinstance(name, str):
+                groups[group, name] = held
+            elif held and group is UNKNOWN:
+                primary.append(held)
+    for held in primary:
+        fields = classes.fields(held)
+        add([one for one in fields if one.name != "defaults"], _CONF, classes, reading, style="hydra")
+        listed: Any = next((one.default for one in fields if one.name == "defaults"), [])
+        for entry in listed if isinstance(listed, list) else []:
+            for group, name in entry.items() if isinstance(entry, dict) else ():
+                chosen = groups.get((str(group), str(name)), "")
+                prefix = f"{group}.".replace("/", ".")
+                add(classes.fields(chosen), _CONF, classes, reading, prefix, style="hydra")
 
 
 def _from_cli(modules: Sequence[Module]) -> bool:
@@ -422,6 +481,7 @@ def add(
                 choices=field.choices,
                 help=field.help,
                 section=field.section,
+                home=field.home,
                 spellings=[given, given.replace("-", "_").replace("__", "--", 1), f"--{prefix}{field.name}"],
                 off=[f"--{negated}", f"--{prefix}no_{field.name}"] if switch else [],
                 dest=field.name,

@@ -27,7 +27,7 @@ def read_constants(module: Module, classes: Classes, reading: Reading, alone: bo
         counts[name] = counts.get(name, 0) + 1
     for name, value, line in _assigned(module.tree.body):
         capitals = bool(_CAPITALS.match(name)) and len(name) > 1
-        if name.startswith("_") or counts[name] > 1 or name in used or not (capitals or alone):
+        if name.startswith("_") or counts[name] > 1 or not (capitals or alone):
             continue
         folded = fold(value, module.names)
         if isinstance(folded, dict) and alone and _SETTINGS.search(name):
@@ -35,7 +35,10 @@ def read_constants(module: Module, classes: Classes, reading: Reading, alone: bo
                 if isinstance(key, str) and usable(key):
                     _add(module, reading, key, f"{name}.", one, value.lineno, sure=True)
         elif (alone and capitals) or (folded is not UNKNOWN and (_literal(value) or capitals)):
+            at = len(reading.found)
             _add(module, reading, name, "", folded, line, sure=alone and capitals)
+            for found in reading.found[at:]:
+                found.computed = found.computed or name in used  # set by the option that has it for its default
     if alone:
         _settings_classes(module, classes, reading)
 

@@ -24,6 +24,7 @@ class Found(Struct, kw_only=True):
     off: spellings that set it to false.  dest: under which name the script keeps it.  many: it takes several values.
     positional: it is no option; it cannot be searched.  set_by: how the command line is read for its current value.
     computed: its value is another option's or is made at run time.  section: the comment over its group.
+    fixed: a switch that is on already; to give it changes nothing.
     """
 
     name: str
@@ -40,8 +41,10 @@ class Found(Struct, kw_only=True):
     many: bool = False
     positional: bool = False
     computed: bool = False
+    fixed: bool = False
     path: bool = False
     equals: bool = False  # `name=value` without dashes
+    home: frozenset[str] = frozenset()  # words of the group's title or the class that it stands in
     group: str = ""  # the subcommand that it belongs to
     file: str = ""
     line: int = 0
@@ -171,6 +174,17 @@ class Comments:
             return ""
         match = _COMMENT.match(text)
         return match[1].strip() if match else ""
+
+    def over(self, line: int, last: int) -> str:
+        """The comment lines right above a statement (lines line..last) that speak of it alone: what follows it is no
+        further statement of the same block."""
+        at = line - 2
+        text: list[str] = []
+        while at >= 0 and self.lines[at].strip().startswith("#") and len(text) < 8:
+            text.insert(0, self.lines[at].strip().lstrip("# ").strip())
+            at -= 1
+        after = self.lines[last].strip() if 0 <= last < len(self.lines) else ""
+        return " ".join(text)[:400] if not after or after.startswith("#") else ""
 
     def above(self, line: int, most: int = 40) -> str:
         """The nearest line above that is a comment alone, within the same block: no blank line between."""

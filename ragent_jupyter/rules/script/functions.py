@@ -131,7 +131,7 @@ def _option(call: ast.Call, module: Module, argument: bool) -> Found | None:
         found.kind = "bool"
         found.template = f"{dashes}{{name}}|{off}"
         found.default = default if default is not UNKNOWN and default is not None else False
-        found.computed = not off and default is True
+        found.fixed = not off and default is True
     elif found.kind == "bool":
         found.template = f"{dashes}{{name}} true|{dashes}{{name}} false"
     return found

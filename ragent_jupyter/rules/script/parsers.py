@@ -11,6 +11,7 @@ from typing import Any
 from .classes import Classes
 from .folding import UNKNOWN, bound, constants, dotted, fold
 from .found import Comments, Found, Kind, Module, Reading, keyword, kind_of, plain, scalars, usable
+from .vocabulary import EVALUATION, words
 
 _ADD = frozenset({"add_argument", "add_arg", "add_option", "add"})
 _MOST = 20_000  # statements looked at; a program that unrolls further is no training script
@@ -51,16 +52,20 @@ class _Argparse:
         self.within: list[str] = []  # helpers that are being gone through
         self.given: set[str] = set()  # names of options that a call of a helper made
         self.groups: dict[str, str] = {}  # a variable → the subcommand whose parser it is
+        self.homes: dict[str, frozenset[str]] = {}  # a variable → the words of the title of its group
         self.adders: set[str] = set()  # `arg = parser.add_argument`
         self.left = _MOST
-        self.functions = {
-            n.name: n for n in ast.walk(module.tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+        self.every = _functions(module.tree)
+        self.functions = {function.name: function for function in self.every}
+        named = [function.name for function in self.every]
+        # Methods of several classes that are called alike are each read on their own; a call does not tell which.
+        self.helpers = {
+            name for name, f in self.functions.items() if named.count(name) == 1 and any(map(_adds, ast.walk(f)))
         }
-        self.helpers = {name for name, f in self.functions.items() if any(_adds(n) for n in ast.walk(f))}
 
     def read(self) -> None:
         self.block(self.module.tree.body, dict(self.module.names), 0)
-        for function in self.functions.values():
+        for function in self.every:
             self.block(function.body, {**self.module.names, **_defaults(function, self.module.names)}, 0)
         for line in sorted(set(self.unread) - self.read_lines):
             self.reading.note(f"{self.module.path}:{line}: {self.unread[line]}")
@@ -124,7 +129,10 @@ class _Argparse:
                     sub = fold(node.value.args[0], names) if node.value.args else UNKNOWN
                     if isinstance(sub, str):
                         self.groups[name] = sub
-                elif owner is not None and dotted(owner) in self.groups:  # train.add_argument_group()
+                if isinstance(node.value.func, ast.Attribute) and node.value.func.attr == "add_argument_group":
+                    title = fold(node.value.args[0] if node.value.args else keyword(node.value, "title"), names)
+                    self.homes[name] = frozenset(words(title)) if isinstance(title, str) else frozenset()
+                if owner is not None and dotted(owner) in self.groups:  # train.add_argument_group()
                     self.groups[name] = self.groups[dotted(owner)]
             names[name] = fold(node.value, names)
 
@@ -134,7 +142,7 @@ class _Argparse:
         last = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
         if isinstance(func, ast.Attribute) and last in _ADD:
             if last != "add" or (call.args and str(fold(call.args[0], names)).startswith("-")):
-                self.add(call, names, self.groups.get(dotted(func.value), ""), depth)
+                self.add(call, names, self.groups.get(dotted(func.value), ""), depth, dotted(func.value))
         elif last in self.adders:
             self.add(call, names, "", depth)
         elif last == "set_defaults":
@@ -152,7 +160,7 @@ class _Argparse:
             )
             self.within.pop()
 
-    def add(self, call: ast.Call, names: Names, group: str, depth: int) -> None:
+    def add(self, call: ast.Call, names: Names, group: str, depth: int, owner: str = "") -> None:
         line = call.lineno
         words = [fold(arg, names) for arg in call.args if not isinstance(arg, ast.Starred)]
         if not words or not all(isinstance(word, str) for word in words) or len(words) < len(call.args):
@@ -173,6 +181,7 @@ class _Argparse:
             self.reading.note(f"{self.module.path}:{line}: {words[0][:60]!r} is spelt as no option can be.")
             return
         found.file, found.line, found.group = self.module.path, line, group
+        found.home = self.homes.get(owner, frozenset())
         found.help = _text(options.get("help"), names) or self.comments.behind(line)
         if not found.positional:
             found.section = self.comments.above(line)
@@ -245,7 +254,7 @@ class _Argparse:
             # Given or not given is what can be said on a command line; what the script makes of it is its affair.
             fixed = found.default is True if action == "store_true" else found.default is False
             found.default = False
-            found.computed = fixed and action != "store_const"
+            found.fixed = fixed and action != "store_const"
             return
         last = dotted(options["action"]).split(".")[-1] if "action" in options else ""
         if last in ("BooleanOptionalAction", "StoreBoolean") or (action is UNKNOWN and "oolean" in last):
@@ -258,6 +267,20 @@ class _Argparse:
             found.kind, found.many = "int", True
         elif action is UNKNOWN:
             found.many = found.kind == "unknown" or "type" not in options
+
+
+def _functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """All functions of a file, without the methods of classes that hold the options of testing beside those of
+    training."""
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    aside = [node for node in classes if set(words(node.name)) & EVALUATION and any(map(_adds, ast.walk(node)))]
+    training = [node for node in classes if node not in aside and any(map(_adds, ast.walk(node)))]
+    skipped = {id(inner) for node in aside for inner in ast.walk(node)} if training else set()
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and id(node) not in skipped
+    ]
 
 
 def _adds(node: ast.AST) -> bool:
