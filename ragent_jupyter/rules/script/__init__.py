@@ -9,6 +9,7 @@ from ragent_jupyter.domain.script import Flag, Script
 
 from .classes import Classes, read_classes
 from .command import Where, locate
+from .configdicts import read_config_dicts
 from .constants import read_configurator, read_constants
 from .current import settings
 from .folding import UNKNOWN
@@ -17,6 +18,7 @@ from .functions import read_click, read_fire, read_typer
 from .parsers import asked_by, makes_options, module_of, read_absl, read_argparse
 from .ranges import searched
 from .roles import judge
+from .uses import Uses
 from .vocabulary import words
 from .yamls import Files, read_hydra, read_omegaconf
 
@@ -25,6 +27,7 @@ __all__ = ["Where", "locate", "read_script"]
 _LONGEST = 1_000_000  # characters of a file; a longer one was generated
 _OTHERS = 40  # Python files beside the script that are looked into
 _MOST = 1500  # options
+_SETTINGS = 3  # constants that are surely hyper-parameters
 
 
 def read_script(source: str, path: str, others: Mapping[str, str], command: str) -> Script:
@@ -52,7 +55,7 @@ def read_script(source: str, path: str, others: Mapping[str, str], command: str)
     except RecursionError:
         reading.note(f"{path} is nested too deeply to be read whole.")
         found = reading.found
-    return Script(path=path, flags=_flags(found, where, main), notes=reading.notes)
+    return Script(path=path, flags=_flags(found, where, modules), notes=reading.notes)
 
 
 def _module(path: str, source: str, reading: Reading, *, main: bool = False) -> Module | None:
@@ -81,6 +84,7 @@ def _read(modules: Sequence[Module], others: Mapping[str, str], where: Where, re
             read_argparse(module, classes, reading)
             read_absl(module, reading)
             read_click(module, reading)
+    read_config_dicts(modules, reading)
     read_typer(main, classes, reading)
     read_fire(main, classes, reading)
     read_classes(classes, reading)
@@ -106,7 +110,12 @@ def _asked(modules: Sequence[Module]) -> list[Module]:
     return chosen
 
 
-def _flags(found: list[Found], where: Where, main: Module) -> list[Flag]:
+def kept_as(found: Found) -> str:
+    """Under which name the script's code has an option."""
+    return found.dest or found.name.rpartition(".")[2].replace("-", "_")
+
+
+def _flags(found: list[Found], where: Where, modules: Sequence[Module]) -> list[Flag]:
     found = _of_command(found, where)
     unique: dict[str, Found] = {}
     for one in found:
@@ -117,10 +126,15 @@ def _flags(found: list[Found], where: Where, main: Module) -> list[Flag]:
     kept = list(unique.values())[:_MOST]
     current = settings(kept, where.args)
     every = frozenset(word for one in kept for word in words(one.name))
+    uses = Uses(modules, {kept_as(one) for one in kept})
     flags: list[Flag] = []
-    for one in kept:
-        verdict = judge(one, every)
-        if one.style == "constants" and one.group == "?" and (verdict.weak or verdict.role == "exclude"):
+    judged = [(one, judge(one, every, uses.of(kept_as(one)))) for one in kept]
+    doubtful = [(one, verdict) for one, verdict in judged if one.style == "constants" and one.group == "?"]
+    # A script that keeps several hyper-parameters as constants keeps its settings so.
+    settled = sum(verdict.role != "exclude" and not verdict.weak for _, verdict in doubtful) >= _SETTINGS
+    for one, verdict in judged:
+        unsure = verdict.weak or verdict.role == "exclude"
+        if one.style == "constants" and one.group == "?" and unsure and not settled:
             continue  # a constant that nothing shows to be a setting
         default = None if one.default is UNKNOWN else plain(one.default)
         flag = Flag(
@@ -136,7 +150,7 @@ def _flags(found: list[Found], where: Where, main: Module) -> list[Flag]:
             file=one.file,
             line=one.line,
         )
-        flags.append(searched(flag, many=one.many, weak=verdict.weak))
+        flags.append(flag if one.fixed else searched(flag, many=one.many, weak=verdict.weak))
     return flags
 
 

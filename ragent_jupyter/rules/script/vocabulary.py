@@ -124,7 +124,7 @@ SPELT_OUT = _table(
     filename filenames fname fnames files : file
     cfg configs config configuration conf hparams hparam : config
     exp expt experiment experiments expname : experiment
-    gpus gpu cuda cpus cpu tpu tpus xpu mps npu devices : device
+    gpus gpu cuda cpus cpu tpu tpus ipu ipus hpu hpus xpu mps npu npus devices : device
     workers jobs job threads thread processes process procs proc : worker
     distributed dist ddp dp fsdp distribute : distributed
     amp fp16 bf16 fp8 fp32 tf32 mixedprecision float16 bfloat16 float32 : precision
@@ -142,7 +142,24 @@ SPELT_OUT = _table(
     stopping stopped : stop
     fractions : ratio
     dataloaders : loader
-    flips hflip vflip fliplr flipud : flip
+    flips hflip vflip xflip yflip fliplr flipud mirror mirroring : flip
+    visualise visualizer viewer viewers preview : viz
+    contrast brightness saturation hue colorjitter : jitter
+    crops cropping cropped rotations rotating : crop
+    prioritized prioritised priority per_alpha : prioritized
+    exponents exponent : power
+    idx idxs index indices : index
+    averaged averaging average avg : average
+    balancing balanced bal : balance
+    distil distill distillation distilled distilling kd : distill
+    adversary adversarial advers : adversarial
+    algo algos alg algs algorithms : algorithm
+    synchronize synchronized synchronise synchronization syncronize sync : sync
+    vote votes voting voted : vote
+    retry retries attempts : retry
+    smoothness : smoothing
+    nsamples numsamples : num sample
+    nsample : num sample
     aa : augment
     ckp ckpoint : checkpoint
     labels : label
@@ -157,7 +174,9 @@ SPELT_OUT = _table(
     rew rewards : reward
     returns : return
     disc_factor : discount
-    minibatches minibatch microbatch microbatches : minibatch
+    minibatches minibatch : minibatch
+    microbatch microbatches microbatchsize : micro batch
+    ep : epoch
     batches nbatch nbatches numbatches : batch
     rollouts : rollout
     updates : update
@@ -191,7 +210,7 @@ SPELT_OUT = _table(
     dl dataloader loader loaders : loader
     """
 )
-COUNT = word_set("num n nb number max maximum min minimum total count nr of the all global overall full limit")
+COUNT = word_set("num n nb number cnt max maximum min minimum total count nr of the all global overall full limit")
 # A name that ends so says where something lies or how it is called.
 PLACES = word_set(
     "path dir file root url uri csv tsv json jsonl yaml yml txt pkl pickle npz npy h5 hdf5 parquet bin pt prefix "
@@ -201,6 +220,31 @@ IDENTITIES = word_set(
     "name id uid uuid tag note comment description desc title author email user username password key host ip "
     "address port version revision branch entity project org organization account region namespace"
 )
+# Words that are often written apart: read as one.
+_COMPOUNDS = {
+    tuple(pair.split()): glued
+    for pair, glued in (
+        ("pre train", "pretrain"),
+        ("pre trained", "pretrained"),
+        ("pre training", "pretrain"),
+        ("warm up", "warmup"),
+        ("data set", "dataset"),
+        ("data sets", "dataset"),
+        ("data loader", "loader"),
+        ("time step", "timestep"),
+        ("drop out", "dropout"),
+        ("mix up", "mixup"),
+        ("cut mix", "cutmix"),
+        ("cut out", "cutout"),
+        ("tensor board", "tensorboard"),
+        ("back bone", "backbone"),
+        ("check point", "checkpoint"),
+        ("mini batch", "minibatch"),
+        ("roll out", "rollout"),
+        ("early stopping", "early stop"),
+        ("sub dir", "subdir"),
+    )
+}
 CADENCE = word_set("every freq")
 # Looking at training, keeping it, and where it happens: changes nothing that is learnt.
 LOOKING = word_set(
@@ -209,7 +253,7 @@ LOOKING = word_set(
     "profiler video capture record report dump export download upload push hub monitor snapshot render gui show "
     "summary progress bar pbar track tracking tracker telemetry notify generate inference demo dry dryrun histogram "
     "hist inspect sanity bench benchmark stat statistic timing trace metric watch status tqdm help beam tta fid "
-    "submission tester evaluated predict best overfit anomaly offline snap tick html check"
+    "submission vote tester evaluated predict best overfit anomaly offline snap tick html check"
 )
 EVALUATION = word_set("eval val test dev inference demo predict generate heldout holdout")
 KEEPING = word_set(
@@ -221,7 +265,7 @@ MACHINE = word_set(
     "xla pin prefetch persistent cudnn deterministic determinism offload shard sharding bucket allreduce launcher "
     "sagemaker azure gcs s3 aws loader nvidia apex mmap ram disk tmp remote rendezvous rdzv slurm torchscript fuser "
     "quantize quantized 8bit 4bit tensorcore flash xformer bucketing fused remat recompute server tpu_name autocast "
-    "bits megatron zero sync world tensorrt onnx"
+    "bits dask spark megatron zero sync world tensorrt onnx"
 )
 # What may be of the machine or of the method: the last word of the name says.
 EITHER = word_set(
@@ -234,7 +278,8 @@ BOOKKEEPING = (
         "map domain class label model mode phase stage command cmd do preprocess preprocessing prepare setup install "
         "trust dummy unused plugin module package source lang language locale encoding stdin notebook cv arch backbone "
         "network net vocab line answer ignore mismatched category way shot client iid spt qry prompt list item entry "
-        "group_name team user action obs observation hook hookpoint evolve"
+        "group_name team user action obs observation hook hookpoint evolve "
+        "index subdir confirm confirmation yes interactive debugger retry"
     )
     | EITHER
 )
@@ -251,7 +296,7 @@ PARTIAL = word_set(
     "augment mixup cutmix ema swa attack pgd mc skip lag delay hold stable constant flat ode teacher curriculum "
     "mask sinkhorn power q target replay learning pi v start seed prefill explorer vf value opt sgd cg td nstep "
     "lookahead lookback history window sub k refine refinement message passing gnn recurrent think ponder halting "
-    "drop tau gumbel beta epsilon eps temperature scheduler schedule cycle mosaic pseudo label consistency "
+    "perturb drop tau gumbel beta epsilon eps temperature scheduler schedule cycle mosaic pseudo label consistency "
     "bootstrap gamma momentum wd weight lambda stage1 fade transition_phase grow pre_train mem memory buffer "
     "context stack repeat clip multi gap shift dilation stride"
 )
@@ -284,7 +329,8 @@ METHOD = word_set(
     "kld elbo anneal annealing cycle cyclic poly polynomial exponential step_size size resolution patience plateau "
     "flatten sigmoid softmax gumbel hard soft relu gelu swish silu leaky slope negative_slope prelu elu share "
     "sharing hybridize len max_len vocab_dropout char word subword bpe pair triplets instance proposals roi iou "
-    "overlap"
+    "overlap average readout jk depthwise dynamics forget recurrence lookup decoupled virtual swap perplexity "
+    "alignment similarity distance metric_learning hard_mining mining pairwise listwise beta_schedule sinusoidal"
 )
 SIZES = word_set("size len length resolution width height")
 RL = word_set(
@@ -312,7 +358,17 @@ def words(name: str) -> tuple[str, ...]:
             continue
         for part in _PART.findall(_CAMEL.sub(" ", raw)):
             found += _written_out(part.lower())
-    return tuple(found)
+    return tuple(_glued(found))
+
+
+def _glued(found: list[str]) -> list[str]:
+    at = 0
+    while at + 1 < len(found):
+        one = _COMPOUNDS.get((found[at], found[at + 1]))
+        if one is not None:
+            found[at : at + 2] = one.split()
+        at += 1
+    return found
 
 
 def _written_out(word: str) -> tuple[str, ...]:

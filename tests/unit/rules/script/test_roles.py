@@ -66,6 +66,35 @@ def test_names(name: str, role: str) -> None:
         (found("fix_seed", "bool", True), "exclude"),
         (found("num_frames", "int", 16), "tune"),
         (found("num_frames", "int", 10_000_000), "fidelity"),
+        (found("n_rounds", "int", 4, "only used for evaluation"), "exclude"),
+        (found("temperature", "float", 1.0, "used at inference time"), "exclude"),
+        (found("temperature", "float", 1.0, "used in training and at inference time"), "tune"),
+        (found("fused_kernel", "bool", False, "needs less memory but is slower"), "exclude"),
+        (found("zorp", "int", 7, "output size"), "exclude"),
+        (found("hidden", "int", 7, "output size"), "tune"),
+        (found("zorp", "bool", False, "apply random flips"), "tune"),
+        (found("zorp", "unknown", "False", "smoother targets"), "tune"),
+        (found("zorp", "unknown", [4, 4, 2]), "tune"),
+        (found("method", "str", "A"), "exclude"),
+        (found("pooling_method", "str", "A"), "tune"),
+        (found("features", "str", "A"), "exclude"),
+        (found("features", "int", 8), "tune"),
+        (found("pretrain_epochs", "int", 8), "fidelity"),
+        (found("finetune_lr", "float", 0.1), "tune"),
+        (found("pre_trained", "bool", False), "exclude"),
+        (found("warm_up", "int", 5), "tune"),
+        (found("dp_rate", "float", 0.5), "tune"),
+        (found("dp", "bool", False), "exclude"),
+        (found("steps_per_iter", "int", 1000), "fidelity"),
+        (found("steps_per_update", "int", 4), "tune"),
+        (found("micro_batch_size", "int", 4), "exclude"),
+        (found("onnx_batch_size", "int", 4), "exclude"),
+        (found("image_channels", "int", 3), "exclude"),
+        (found("pixel_mean", "float", 0.4), "exclude"),
+        (found("freeze_backbone", "int", 0), "tune"),
+        (found("end_epoch", "int", 90), "fidelity"),
+        (found("prune_interval", "int", 90), "tune"),
+        (found("image_interval", "int", 90), "exclude"),
     ],
 )
 def test_where_the_name_is_not_enough_the_rest_is_read(one: Found, role: str) -> None:
@@ -80,7 +109,10 @@ def test_where_the_name_is_not_enough_the_rest_is_read(one: Found, role: str) ->
         ("logger.wandb.lr", "exclude"),
         ("eval.batch_size", "exclude"),
         ("data.batch_size", "tune"),
-        ("callbacks.early_stopping.patience", "exclude"),
+        ("callbacks.early_stopping.patience", "fidelity"),
+        ("callbacks.progress.refresh", "exclude"),
+        ("model.scheduler.patience", "tune"),
+        ("data.augmentation.noise_max", "tune"),
         ("model._target_", "exclude"),
         ("paths.size", "exclude"),
     ],
@@ -89,9 +121,17 @@ def test_dotted_names_are_read_within_what_they_stand(name: str, role: str) -> N
     assert judge(found(name, "int", 3)).role == role
 
 
+def test_what_stands_among_options_of_something_else_belongs_to_it() -> None:
+    one = found("top_k", "int", 50)
+    assert judge(one).role == "tune"
+    one.home = frozenset(words("GenerationArguments"))
+    assert judge(one).role == "exclude"
+
+
 def test_companions_tell_what_a_count_of_steps_is() -> None:
     rl = frozenset(word for name in ("total_timesteps", "gamma", "gae_lambda", "env_id") for word in words(name))
     assert judge(found("num_steps", "int", 128), rl).role == "tune"
+    assert judge(found("num_steps", "int", 5_000_000), rl).role == "fidelity"
     assert judge(found("num_steps", "int", 128), frozenset({"lr"})).role == "fidelity"
 
 

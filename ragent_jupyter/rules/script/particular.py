@@ -1,0 +1,183 @@
+"""Pairs of words that mean something of their own, whatever each of them means alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+
+from .found import Found
+from .sayings import (
+    LOW_RANK,
+    NO_CHANGE,
+    SAID_START,
+    UPDATED,
+    Judged,
+    is_text,
+    value_of,
+)
+from .vocabulary import (
+    COUNT,
+    EVALUATION,
+    LOOKING,
+    MACHINE,
+    METHOD,
+    PARTIAL,
+    SIZES,
+)
+
+Bag = AbstractSet[str]
+
+
+def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plural: bool) -> Judged | None:
+    """Pairs of words that mean something of their own."""
+    value = value_of(found)
+    if "batch" in bag and found.kind == "bool":
+        return Judged("exclude", "how the data is laid out") if not bag & METHOD - {"scale"} else None
+    if (bag & {"micro", "physical"} and "batch" in bag) or {"micro", "accumulate"} <= bag:
+        return Judged("exclude", "how a batch is cut to fit the memory")
+    if {"mini", "batch"} <= bag:
+        return Judged("tune", "about the batches of an update")
+    bare = bag - COUNT - NO_CHANGE == {"batch"} and not plural
+    if bare or "minibatch" in bag or {"batch", "size"} <= bag:
+        if bag & (EVALUATION | LOOKING | MACHINE) - {"distributed", "device", "worker", "log"}:
+            return Judged("exclude", "the batch size of evaluation")
+        return Judged("tune", "named like a batch size")
+    if bag & {"start", "begin", "initial", "resume", "last", "current", "cur", "init", "from", "previous"}:
+        rest = bag - {
+            "start",
+            "begin",
+            "initial",
+            "resume",
+            "last",
+            "current",
+            "cur",
+            "at",
+            "from",
+            "global",
+            "init",
+            "n",
+            "num",
+        }
+        if rest and rest <= {"epoch", "iter", "step", "episode", "batch"} and not (plural and "step" in rest):
+            return Judged("exclude", "where a run goes on")
+        if {"init", "from"} <= bag:
+            return Judged("exclude", "what it starts from")
+    if tokens and tokens[-1] == "epoch" and len(bag) == 1 and not plural and SAID_START.search(found.help):
+        return Judged("exclude", "where a run goes on")
+    if {"early", "stop"} <= bag or bag <= {"stop", "after"}:
+        return Judged("fidelity", "when training stops")
+    if "patience" in bag and (bag & PARTIAL or re.search(r"(?i)\blr\b|learning rate|plateau|schedul", found.help)):
+        return Judged("tune", "the patience of the schedule")
+    if {"update", "epoch"} <= bag or {"epoch", "ppo"} <= bag or {"step", "size"} <= bag or {"d", "model"} <= bag:
+        return Judged("tune", "a part of the method")
+    timed = "time" in bag and bag & {"max", "limit", "budget", "total"} and found.kind != "bool"
+    if timed or (bag & {"hour", "minute"} and not bag & LOOKING):
+        return Judged("fidelity", "how long it trains")
+    sampled = bag & {"sample", "sampling"} and "rate" in bag
+    if sampled and (not isinstance(value, float) or value > 1):
+        return Judged("exclude", "the data's sampling rate")
+    if {"loss", "scale"} == bag - {"static", "dynamic", "init"}:
+        return Judged("exclude", "the scale of mixed precision")
+    if "rank" in bag:
+        said = re.search(r"(?i)lora|low.rank|update matri|dimension", found.help)
+        if bag & LOW_RANK or said:
+            return Judged("tune", "the rank of an approximation")
+        return Judged("exclude", "the rank of a process")
+    if (
+        bag - COUNT - NO_CHANGE == set()
+        and bag & {"train", "training"}
+        and found.kind in ("bool", "int")
+        and not bag & COUNT
+    ):
+        return Judged("exclude", "what the script is to do")
+    if found.kind == "bool" and (bag - NO_CHANGE == {"sample"} or "output" in bag or bag - NO_CHANGE == {"half"}):
+        return Judged("exclude", "what the script is to do")
+    if {"fine", "tune"} <= bag:
+        return Judged("exclude", "what a run starts from or keeps")
+    if "keep" in bag and not bag & METHOD - {"k"} and bag & {"last", "best", "n", "k", "checkpoint", "max", "num"}:
+        return Judged("exclude", "what is kept on disk")
+    if "channel" in bag and bag & {"last", "first"}:
+        return Judged("exclude", "where or how fast it is computed")
+    if {"optimizer", "level"} <= bag or (found.kind == "bool" and bag - NO_CHANGE == {"ray"}):
+        return Judged("exclude", "where or how fast it is computed")
+    if bag & {"sample", "ddim"} and bag & {"step", "image"} and (bag & COUNT or found.kind == "int"):
+        return Judged("exclude", "how samples are made afterwards")
+    if (bag & {"decode", "decoding"} and bag & {"len", "step"}) or {"generator", "len"} <= bag:
+        return Judged("exclude", "how much is generated")
+    if bag & {"episode", "epoch"} and "len" in bag and bag & {"max", "maximum", "limit"}:
+        return Judged("exclude", "about the task, which is given")
+    if bag - COUNT - NO_CHANGE in ({"agent"}, {"trial"}) and found.kind == "int":
+        return Judged("exclude", "about the task or the experiment")
+    if "reward" in bag and bag & {"threshold", "solved", "bound", "stop", "goal", "target"}:
+        return Judged("exclude", "when the task counts as solved")
+    if {"input", "size"} <= bag or {"load", "size"} <= bag:
+        return Judged("tune", "the resolution of the input")
+    if bag & {"data", "dataset"} and "size" in bag and found.kind in ("int", "float"):
+        return Judged("fidelity", "how much of the data is used")
+    if {"class", "token"} <= bag or {"leaf", "node"} <= bag or {"prediction", "type"} <= bag or {"fan", "out"} <= bag:
+        return Judged("tune", "a part of the model")
+    if ("cost" in bag and found.kind == "float") or ("memory" in bag and bag & {"size", "capacity", "len"}):
+        return Judged("tune", "a part of the method")
+    if "len" in bag and bag & {"group", "pred", "answer"}:
+        return Judged("exclude", "about the task, which is given")
+    if bag & {"threshold", "thres", "thresh"} and bag & {"iou", "config", "score", "nms", "confidence", "null"}:
+        return Judged("exclude", "about evaluation")
+    if bag <= {"train", "training", "ratio", "split"} and "ratio" in bag and len(bag) > 1:
+        return Judged("exclude", "how the data is split")
+    if "sampling" in bag and bag & {"step", "timestep", "iter"}:
+        return Judged("exclude", "how samples are made afterwards")
+    if {"update", "step"} <= bag and not plural and not bag & (COUNT | EVALUATION):
+        return Judged("tune", "a part of the method")
+    if (
+        bag & {"in", "input"}
+        and bag & {"channel", "dim", "feature", "shape"}
+        and not bag & {"dropout", "norm", "embed"}
+    ):
+        return Judged("exclude", "the shape of the data")
+    if (bag & {"out", "output"} and bag & {"channel", "size", "shape", "class"}) or {"output", "dim"} <= bag:
+        return Judged("exclude", "the shape of the data")
+    if "channel" in bag and bag & {"image", "color", "data"} and not bag & {"hidden", "base", "augment"}:
+        return Judged("exclude", "the channels of the data")
+    if (
+        bag & {"mean", "std"}
+        and bag & {"data", "dataset", "pixel", "rgb", "image", "target", "obs"}
+        and not bag & {"noise"}
+    ):
+        return Judged("exclude", "the statistics of the data")
+    if bag - COUNT == {"channel"} and (value is None or (isinstance(value, int) and value <= 4)):
+        return Judged("exclude", "the channels of the data")
+    if "image" in bag and bag & SIZES:
+        return Judged("tune", "the resolution of the input")
+    if "drop" in bag:
+        if "last" in bag:
+            return Judged("exclude", "how the data is laid out")
+        return Judged("tune", "named like a rate of dropping")
+    if found.many and re.search(r"(?i)\bindices\b", found.help) and not bag & (UPDATED | {"milestone", "step"}):
+        return Judged("exclude", "a list of places")
+    if found.kind == "bool" and "pad" in bag:
+        return Judged("exclude", "how the data is laid out")
+    if bag and bag <= {"mean", "std"} and (found.many or is_text(found)):
+        return Judged("exclude", "the statistics of the data")
+    if "weight" in bag and is_text(found) and not found.choices and (value is None or bag == {"weight"}):
+        return Judged("exclude", "names a model's weights")
+    if bag & {"new", "generate"} and bag & {"token", "len"}:
+        return Judged("exclude", "how much is generated")
+    if bag - COUNT - NO_CHANGE == {"env"} and bag & COUNT:
+        return Judged("tune", "the number of environments at once")
+    if "auto" in bag and bag & {"scale", "select", "resume", "load", "batch"}:
+        return Judged("exclude", "a search of its own")
+    if bag == {"duration"} or (bag & {"duration"} and bag & {"train", "training", "total"}):
+        return Judged("fidelity", "how long it trains")
+    if tokens and tokens[0] in ("freeze", "unfreeze", "tie", "share") and not bag & {"file", "path", "dir"}:
+        return Judged("tune", "what is learnt and what is shared")
+    if is_text(found) and bag and bag - NO_CHANGE - {"name", "type"} <= {"method", "algorithm", "approach", "paradigm"}:
+        return Judged("exclude", "which method is run")
+    if (
+        found.kind == "bool"
+        and bag & {"norm", "scale", "clip", "augment", "stack"}
+        and bag & {"obs", "action", "reward"}
+    ):
+        return Judged("tune", "how what the agent sees is scaled")
+    if "nstep" in bag or (bag <= {"n", "step"} and len(bag) == 2 and not plural):
+        return Judged("tune", "steps of a return")
+    return None
