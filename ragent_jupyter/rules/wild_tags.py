@@ -73,7 +73,8 @@ _FENCE = re.compile(rf"{_LIST}(?:(`{{3,}})(?=[^`\n]*(?:\n|\Z))|(~{{3,}}))")
 _QUOTE = re.compile(rf"{_LIST}>")
 _INDENTED = re.compile(r"(?: {4}|[ \t]{0,3}\t)")
 _BLANK = re.compile(r"[ \t\r]*(?:\n|\Z)")
-_SPECIAL = re.compile(r"\\|`+|<|\n")
+_BLANKS = re.compile(r"(?:[ \t\r]*\n)+|[ \t\r]*\Z")
+_SPECIAL = re.compile(r"\\|`+|<(?=[A-Za-z!])|\n")
 _RUNS_OF_TICKS = re.compile(r"`+")
 
 
@@ -99,7 +100,7 @@ class _Reader:
         self.mentioned: list[str] = []  # tags in prose: a problem only if nothing else was said
         self.prose: list[str] = []
         self.kept = 0  # up to where the prose is taken
-        self.absent: dict[str, int] = {}  # needle -> it does not occur from here on
+        self.found: dict[str, tuple[int, int]] = {}  # needle -> (looked for from here, where it stands: -1 nowhere)
         self.ticks: dict[int, list[int]] = {}
         for run in _RUNS_OF_TICKS.finditer(text):
             self.ticks.setdefault(len(run[0]), []).append(run.start())
@@ -109,20 +110,22 @@ class _Reader:
         """Starts of the lines that end a paragraph: inline code does not reach across them."""
         found, at = [], 0
         while at < len(self.text):
-            if _BLANK.match(self.text, at) or _FENCE.match(self.text, at) or _QUOTE.match(self.text, at):
+            blank = _BLANKS.match(self.text, at)
+            if blank or _FENCE.match(self.text, at) or _QUOTE.match(self.text, at):
                 found.append(at)
+            if blank:
+                at = blank.end()
+                continue
             end = self.text.find("\n", at)
             at = len(self.text) if end < 0 else end + 1
         return found
 
     def _find(self, needle: str, at: int) -> int:
-        """Where it next stands, -1 if nowhere; what was looked for in vain is not looked for again."""
-        gone = self.absent.get(needle)
-        if gone is not None and at >= gone:
-            return -1
-        place = self.lower.find(needle, at)
-        if place < 0:
-            self.absent[needle] = at
+        """Where it next stands, -1 if nowhere; a stretch that was looked through is not looked through again."""
+        since, place = self.found.get(needle, (0, -2))
+        if place == -2 or at < since or -1 < place < at:
+            place = self.lower.find(needle, at)
+            self.found[needle] = (at, place)
         return place
 
     def read(self) -> Tags:
@@ -159,8 +162,9 @@ class _Reader:
 
     def _block(self, at: int, blank_before: bool) -> int:
         """The start of the line behind the block that begins here; `at` where an ordinary line does."""
-        if _BLANK.match(self.text, at):
-            return self._line_end(at)
+        blank = _BLANKS.match(self.text, at)
+        if blank is not None:
+            return blank.end()
         fence = _FENCE.match(self.text, at)
         if fence is not None:
             mark = fence[1] or fence[2]
@@ -215,8 +219,8 @@ class _Reader:
             self.mentioned.append(f"<{name}> stands in quotation marks, so it is talked about. Write it without them.")
             return inside
         if name in ("promise", "signal"):
-            close = self.lower.find(f"</{name}", inside, inside + _MAX_PROMISE)
-            if close < 0:
+            close = self._find(f"</{name}", inside)
+            if close < 0 or close - inside > _MAX_PROMISE:
                 self.mentioned.append(f"<{name}> has no end. Write <{name}>CONTINUE</{name}> on a line of its own.")
                 return inside
             self._promise(name, self.text[inside:close])
@@ -272,7 +276,7 @@ class _Reader:
         return held
 
     def _promise(self, name: str, said: str) -> None:
-        found = _WORD.fullmatch(said)
+        found = _WORD.fullmatch(said.strip())
         word = _WORDS.get(re.sub(r"[ -]+", "_", found[1].strip().upper())) if found else None
         if found is None or word is None:
             self.problems.append(

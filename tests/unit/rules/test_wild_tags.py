@@ -187,6 +187,17 @@ def test_hostile_lengths_take_a_moment(piece: str) -> None:
     assert said(text * 2).problems[0].startswith("The answer has")
 
 
+@pytest.mark.parametrize(
+    ("piece", "last"),
+    [("<promise>", "</promise>"), ("<sweep>{", "</sweep>"), ("<sweep>{", "</sweep>" * 9_000), ("<", ""), ("\n", "")],
+)
+def test_tags_that_end_far_away_take_a_moment(piece: str, last: str) -> None:
+    text = piece * ((390_000 - len(last)) // len(piece)) + last
+    began = time.process_time()
+    said(text)
+    assert time.process_time() - began < 3.0
+
+
 def test_backticks_of_ever_new_lengths_take_a_moment() -> None:
     text = " ".join("`" * n for n in range(1, 850))
     began = time.process_time()
