@@ -173,3 +173,4 @@ class Live(Struct, frozen=True, kw_only=True):
     system: dict[str, float] = {}
     sources: list[str] = []
     health: str = ""
+    quiet: dict[str, float] = {}  # its longest silences: what runs like it may learn from it

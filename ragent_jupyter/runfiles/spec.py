@@ -34,6 +34,23 @@ class AttachSpec(Struct, frozen=True, kw_only=True):
     start_time: float
 
 
+class Alike(Struct, frozen=True, kw_only=True):
+    """How silent finished runs of the same command were, in seconds: see `Usual` of the watch rules."""
+
+    runs: int = 0
+    start_s: float = 0.0
+    gap_s: float = 0.0
+    pace_s: float = 0.0
+    whole_s: float = 0.0
+
+
+class StallSpec(Struct, frozen=True, kw_only=True):
+    """stall_s: the least silence to tell, where the user set one; None: the rules' own."""
+
+    stall_s: float | None = None
+    alike: Alike = Alike()
+
+
 class Spec(Struct, frozen=True, kw_only=True):
     run_id: str
     project: str
@@ -61,6 +78,7 @@ class Spec(Struct, frozen=True, kw_only=True):
     sidecar: SidecarSpec | None = None
     log_cap_bytes: int = 256 * 1024 * 1024
     stop: StopSpec = StopSpec()
+    stall: StallSpec = StallSpec()
 
 
 def write_spec(run_dir: str | os.PathLike[str], spec: Spec, env: dict[str, str]) -> None:

@@ -20,8 +20,9 @@ from ragent_jupyter.domain.run import GitState, Run
 from ragent_jupyter.rules import run_life
 from ragent_jupyter.runfiles.jsonl import LineWriter, read_json_lines
 from ragent_jupyter.runfiles.kill_points import kill_point
-from ragent_jupyter.runfiles.spec import AttachSpec, SidecarSpec, Spec, write_spec
+from ragent_jupyter.runfiles.spec import AttachSpec, SidecarSpec, Spec, StallSpec, write_spec
 
+from . import silences
 from .shell import Change, Shell
 
 log = logging.getLogger("ragent.engine")
@@ -142,8 +143,9 @@ class Effects:
             return
         run_dir = self.runs_dir / run_id
         loop = asyncio.get_running_loop()
+        alike = silences.alike(run, self.shell.runs.values(), self.shell.sweeps)
         try:
-            handle = await loop.run_in_executor(self.pool, self._submit, run, run_dir)
+            handle = await loop.run_in_executor(self.pool, self._submit, run, run_dir, alike)
             kill_point("effects.submitted")
         except (RagentError, OSError) as error:
             problem = error.problem if isinstance(error, RagentError) else f"It could not be launched: {error}."
@@ -152,7 +154,7 @@ class Effects:
             return
         await self._feed(run_id, run_life.Submitted(handle))
 
-    def _submit(self, run: Run, run_dir: Path) -> str:
+    def _submit(self, run: Run, run_dir: Path, alike: Sequence[str]) -> str:
         executor = self.executors[run.executor]
         if not (run_dir / "claim.json").exists():
             if not (run_dir / "spec.json").exists():
@@ -188,6 +190,10 @@ class Effects:
                     git=git,
                     attach=self.machine.attach(run.pid or 0) if run.kind == "interactive" else None,
                     sidecar=self.machine.sidecar(run_dir),
+                    stall=StallSpec(
+                        stall_s=silences.wanted(env, self.shell.prefs.get(silences.SETTING)),
+                        alike=silences.learnt(self.runs_dir, alike),
+                    ),
                 )
                 if run.kind != "interactive":
                     self.machine.note_files(placed, run_dir, env)

@@ -25,6 +25,7 @@ from ragent_jupyter.rules.environment import kept, shown_env
 from ragent_jupyter.rules.sweep_space import command_for, spell
 from ragent_jupyter.runfiles.spec import read_base_env, write_base_env
 
+from . import silences
 from .shell import Change, Shell
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -155,6 +156,7 @@ class RunsDesk:
         for name, value in body.env.items():
             if not _ENV_NAME.match(name) or "\0" in value:
                 raise BadInput(f"{name!r} is not an environment variable.", "Use NAME=value, letters and digits.")
+        silences.wanted(body.env)
         if not 0 <= body.gpus <= 64:
             raise BadInput(f"{body.gpus} GPUs cannot be asked for.", "Give a number from 0 to 64.")
         loop = asyncio.get_running_loop()

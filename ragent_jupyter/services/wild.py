@@ -36,6 +36,7 @@ from ragent_jupyter.rules.wild_limits import changed_limits, check_limits, hit
 from ragent_jupyter.rules.wild_summary import summary
 from ragent_jupyter.runfiles.spec import write_base_env
 
+from . import silences
 from .shell import Change, Shell
 from .wild_book import entry_id
 from .wild_driver import Driver
@@ -232,6 +233,7 @@ class WildDesk:
         """What would be run and searched. Raises BadInput, CannotBeDone; nothing is kept."""
         _goal(body.goal)
         limits = check_limits(body.limits)
+        silences.wanted(body.env)
         reply = await self.setups.propose(body)
         return replace(reply, policy=body.policy or self.default_policy(), limits=limits)
 
