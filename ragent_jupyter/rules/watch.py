@@ -12,15 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..domain.metrics import Row
-from .watch_facts import Answered, Block, JobEnded, LogLines, Points, Raise, Slept, System, Tick, WatchFact
+from .watch_facts import Activity, Answered, Block, JobEnded, LogLines, Points, Raise, Slept, System, Tick, WatchFact
 from .watch_log import job_ended, log_lines
+from .watch_quiet import activity, ended, heard
 from .watch_rows import block, points
-from .watch_state import Limits, Watch
-from .watch_time import heard, slept, system, tick
+from .watch_stall import tick
+from .watch_state import Limits, Usual, Watch
+from .watch_time import slept, system
 
 __all__ = [
-    "Answered", "Block", "JobEnded", "Limits", "LogLines", "Points", "Raise", "Slept", "System", "Tick", "Watch",
-    "WatchFact", "replayed", "watch",
+    "Activity", "Answered", "Block", "JobEnded", "Limits", "LogLines", "Points", "Raise", "Slept", "System", "Tick",
+    "Usual", "Watch", "WatchFact", "replayed", "watch",
 ]  # fmt: skip
 
 _AFTER_IGNORE = 12.0  # times the cooldown: somebody has looked and did not mind
@@ -37,6 +39,8 @@ def watch(state: Watch, fact: WatchFact) -> tuple[Watch, list[Raise]]:
         block(state, fact, out)
     elif isinstance(fact, Tick):
         tick(state, fact, out)
+    elif isinstance(fact, Activity):
+        activity(state, fact)
     elif isinstance(fact, LogLines):
         log_lines(state, fact, out)
     elif isinstance(fact, System):
@@ -44,6 +48,7 @@ def watch(state: Watch, fact: WatchFact) -> tuple[Watch, list[Raise]]:
     elif isinstance(fact, Answered):
         _answered(state, fact)
     elif isinstance(fact, JobEnded):
+        ended(state, fact.at)
         job_ended(state, fact, out)
     else:
         slept(state, fact)

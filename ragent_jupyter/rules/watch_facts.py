@@ -72,6 +72,26 @@ class System(Struct, frozen=True, kw_only=True, tag="system"):
     values: dict[str, float]
 
 
+class Activity(Struct, frozen=True, kw_only=True, tag="activity"):
+    """What the job's process tree does, sampled every few seconds while the run is silent. None: not known here.
+
+    cpu_s: CPU seconds of the tree so far, ended children included.  io_bytes: read and written so far.
+    net_bytes: seen by the tree's network so far, but only while it holds a connection to another machine (connected).
+    waits: a thread is runnable or in uninterruptible IO at this moment.  held: stopped by a signal or a debugger.
+    gpu_util: percent, of its GPUs.  uses_gpu: it holds one, whether or not its use can be read.
+    """
+
+    at: float
+    cpu_s: float | None = None
+    io_bytes: float | None = None
+    net_bytes: float | None = None
+    connected: bool = False
+    waits: bool = False
+    held: bool = False
+    gpu_util: float | None = None
+    uses_gpu: bool = False
+
+
 class Answered(Struct, frozen=True, kw_only=True, tag="answered"):
     """Somebody chose. alert_id: as made by `Raise.alert_id`. An id that is not known here changes nothing."""
 
@@ -99,7 +119,7 @@ class Slept(Struct, frozen=True, kw_only=True, tag="slept"):
     gap_s: float
 
 
-WatchFact = Points | Block | Tick | LogLines | System | Answered | JobEnded | Slept
+WatchFact = Points | Block | Tick | LogLines | System | Activity | Answered | JobEnded | Slept
 
 
 # --- the effect ------------------------------------------------------------------------------------------------

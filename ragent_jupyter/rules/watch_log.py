@@ -7,9 +7,9 @@ import signal as _signal
 
 from ..domain.alert import Evidence, Severity
 from .watch_facts import JobEnded, LogLines, Raise
+from .watch_quiet import finite_at, heard_log
 from .watch_raise import Spot, offer
 from .watch_state import Watch
-from .watch_time import finite_at, heard_log
 
 # Few enough lines hold one of these words, so that the patterns are rarely tried.
 _HINT = re.compile(r"memory|oom|nccl|xid|cuda|traceback|space left|segmentation|bus error|killed", re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from .watch_facts import Params
@@ -22,7 +23,7 @@ class Limits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     for evaluations.  overfit_ratio, overfit_hold: while the training loss falls, and given_back, the least share lost
     of all that was gained since the first evaluation.  eval_noise: for both, sigmas of the curve's own roughness.
     stuck_evals: evaluations that were all worse than the first.  cooldown_s: before a rule speaks about the same metric
-    again.  stall_s: the least silence that counts.
+    again.  stall_s: the least silence that counts, whatever the processes do meanwhile; None: as `watch_stall` says.
     """
 
     spike: float = 3.0
@@ -37,7 +38,7 @@ class Limits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     given_back: float = 0.02
     stuck_evals: int = 20
     cooldown_s: float = 1800.0
-    stall_s: float = 600.0
+    stall_s: float | None = None
 
 
 class Metric(Struct, kw_only=True, omit_defaults=True):
@@ -82,16 +83,62 @@ class Shape(Struct, kw_only=True, omit_defaults=True):
     longest: dict[str, int] = {}
 
 
+class Usual(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How silent finished runs of the same command were. All in seconds, by their witnesses' clocks.
+
+    runs: how many.  start_s: the longest silence before a first row.  gap_s: and after it.  pace_s: the usual time from
+    row to row.  whole_s: the longest run.
+    """
+
+    runs: int = 0
+    start_s: float = 0.0
+    gap_s: float = 0.0
+    pace_s: float = 0.0
+    whole_s: float = 0.0
+
+
+class Quiet(Struct, kw_only=True, omit_defaults=True):
+    """A run's own silences and what its processes did in the newest one; times by the witness's clock, -1 for never.
+
+    begun: the first tick.  life: the newest sign of life, -1 after a pause of the witness.  start_s, gap_s: the longest
+    silence before and after the first row.  starts, gaps: how many there were.
+    cpu_s, io_bytes, net_bytes: the newest sample's, taken at `seen`.  since_*: the sample since when all were idle.
+    cpu: percent of a core between the newest two samples.  waits: samples in a row with something runnable.
+    """
+
+    begun: float = -1.0
+    life: float = -1.0
+    start_s: float = 0.0
+    starts: int = 0
+    gap_s: float = 0.0
+    gaps: int = 0
+    seen: float = -1.0
+    cpu_s: float = 0.0
+    io_bytes: float | None = None
+    net_bytes: float | None = None
+    since: float = -1.0
+    since_cpu_s: float = 0.0
+    since_io_bytes: float = 0.0
+    since_net_bytes: float | None = None
+    cpu: float | None = None
+    waits: int = 0
+    connected: bool = False
+    uses_gpu: bool = False
+    hung: bool = False
+
+
 class Watch(Struct, kw_only=True, omit_defaults=True):
     """Everything that the rules remember. Start with `Watch(run_id=…, params=…)`; keep it as JSON between processes.
 
     run_id: whose alerts these are.  params: the run's parameters; a learning rate among them becomes a choice.
-    limits: the thresholds, where a project has its own.
+    limits: the thresholds, where a project has its own.  usual: what is known of runs like it.
     """
 
     run_id: str = ""
     params: Params = {}
     limits: Limits = Limits()
+    usual: Usual = Usual()
+    quiet: Quiet = msgspec.field(default_factory=Quiet)
     kinds: dict[str, int] = {}
     metrics: dict[str, Metric] = {}
     shapes: dict[str, Shape] = {}

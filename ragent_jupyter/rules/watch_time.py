@@ -1,22 +1,21 @@
-"""Rules on pace: a run that stands still, slows down, leaves its GPU idle or runs out of memory."""
+"""Rules on pace: a run that slows down, leaves its GPU idle or runs out of memory. Standing still: watch_stall."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import islice, pairwise
 from operator import le
 
 from ..domain.alert import Evidence, Severity
-from .stats import median, median_of_sorted, short, slope, span
-from .watch_facts import Raise, Slept, System, Tick
+from .stats import median_of_sorted, short, slope, span
+from .watch_facts import Raise, Slept, System
 from .watch_loss import remember
+from .watch_quiet import forget
 from .watch_raise import Spot, offer, seen
 from .watch_state import FAR, Metric, Watch
 
 _GPU_IDLE = 5.0  # percent
 _GPU_BUSY = 10.0
-_GPU_FRESH_S = 300.0  # an older sample says nothing about now
 _TEN_MIN = 600.0
 
 
@@ -58,78 +57,13 @@ def clock_rows(state: Watch, times: Sequence[float]) -> None:
     state.gaps[:] = [*state.gaps, *fresh][-keep:]
 
 
-def heard(state: Watch, at: float) -> None:
-    """Rows have been read at `at`."""
-    if at - at == 0.0:
-        state.heard_at = at
-    state.stalled = False
-
-
-def heard_log(state: Watch, at: float) -> None:
-    """The log has grown by `at`."""
-    state.log_at = finite_at(state, at)
-    state.stalled = False
-
-
-def finite_at(state: Watch, at: float) -> float:
-    """The witness's clock, or the last time it was heard if a fact brings no number."""
-    return at if at - at == 0.0 else max(0.0, state.heard_at)
-
-
-def tick(state: Watch, fact: Tick, out: list[Raise]) -> None:
-    """Time has passed: is the run silent for longer than its own past explains?"""
-    at = fact.at
-    if at - at != 0.0 or state.ended:
-        return
-    state.eta_s = fact.eta_s if fact.eta_s is not None and fact.eta_s - fact.eta_s == 0.0 else None
-    if fact.log_bytes is not None and fact.log_bytes != state.log_bytes:
-        state.log_bytes = fact.log_bytes
-        heard_log(state, at)
-    if state.heard_at < 0.0 or at < state.heard_at:
-        state.heard_at = at  # the first tick, or another boot's clock
-    if state.log_at > at:
-        state.log_at = at
-    silent_s = at - max(state.heard_at, state.log_at)
-    if silent_s < state.limits.stall_s or state.stalled:
-        return
-    if silent_s < silence_bound(state):
-        return
-    util = state.gpu_util if at - state.gpu_at <= _GPU_FRESH_S else None
-    if util is not None and util >= _GPU_IDLE:
-        return
-    state.stalled = True
-    bound = silence_bound(state)
-    pace = median(state.gaps)
-    gpu = f", and the GPU is {short(util)} % busy" if util is not None else ""
-    title = f"no metric and no output for {span(silent_s)}"
-    text = (
-        f"Rows used to come every {span(pace)}, the longest gap was {span(state.largest_gap)}{gpu}. The run may hang "
-        "(a data loader, a collective, a lock) or be in a very long evaluation. Look at the end of the log and at the "
-        "processes: py-spy dump shows where one stands."
-    )
-    evidence = Evidence(value=silent_s, baseline=pace, threshold=bound)
-    offer(state, Spot(out, at), "stall", Severity.WARNING, title, text, evidence)
-
-
-def silence_bound(state: Watch) -> float:
-    """Seconds of silence that this run's past does not explain: 10 min, 10 median gaps or 3 times the longest gap.
-
-    Infinite before it has shown a pace: a run that logs no metrics is not silent, it is just quiet. After one
-    evaluation nothing is known of how far apart they are, and some scripts log nothing but evaluations after a first
-    burst of steps: until the second one the floor is half an hour.
-    """
-    if len(state.gaps) < 2:
-        return math.inf
-    floor = 3.0 * state.limits.stall_s if state.evals == 1 else state.limits.stall_s
-    return max(floor, 10.0 * median(state.gaps), 3.0 * state.largest_gap)
-
-
 def slept(state: Watch, fact: Slept) -> None:
     """The witness was away: every silence starts anew, and the next gap teaches nothing."""
     if fact.at - fact.at == 0.0:
         if state.heard_at >= 0.0:
             state.heard_at = fact.at
         state.log_at = fact.at
+        forget(state, fact.at)
         if state.gpu_idle_since >= 0.0:
             state.gpu_idle_since = fact.at
     state.skip_gap = True

@@ -39,6 +39,7 @@ class Pacing(Struct, frozen=True):
     live: float = 1.0
     heartbeat: float = 10.0
     system: float = 10.0
+    quiet: float = 2.0  # of silence, before its processes are looked at, and between two looks
     discover: float = 0.4
     discover_max: float = 20.0
     asleep: float = 5.0
@@ -51,7 +52,7 @@ class Sidecar:
         self.run_dir = os.path.abspath(run_dir)
         self.pacing = pacing or Pacing()
         self.spec: Spec = read_spec(self.run_dir)
-        self.witness = Witness(self.run_dir, self.spec.run_id, self.spec.params)
+        self.witness = Witness(self.run_dir, self.spec.run_id, self.spec.params, self.spec.stall)
         self._wrapper = Tail(self._path("wrapper.jsonl"))
         self._started_at = self.spec.created_at
         self._job_pid: int | None = self.spec.attach.pid if self.spec.attach else None
@@ -128,6 +129,7 @@ class Sidecar:
             points = self.witness.read(final=self._exit is not None)
             self.witness.orders()
             if self._is_due("tick", self.pacing.tick):
+                self._look_at_silence()
                 self.witness.tick(self._log_bytes(), self._eta_s)
             if self._exit is None and self._is_due("system", self.pacing.system):
                 self._sample()
@@ -202,6 +204,18 @@ class Sidecar:
         if self._system:
             self.witness.system(self._system, time.time() - self._started_at)
 
+    def _look_at_silence(self) -> None:
+        """What the job does while it says nothing. Not of a notebook's kernel: it rests while its user thinks."""
+        silent = self.witness.silent_s
+        if self._exit is not None or self.spec.attach is not None or silent < self.pacing.quiet:
+            return
+        if self._is_due("activity", self.pacing.quiet if silent < 60.0 else self.pacing.system):
+            if self._job_pid is None:
+                self._read_wrapper()
+            fact = self._probe.activity(self.witness.now())
+            if fact is not None:
+                self.witness.activity(fact)
+
     def _log_bytes(self) -> int | None:
         try:
             return os.stat(self._path("job.log")).st_size
@@ -242,6 +256,7 @@ class Sidecar:
             system=self._system,
             sources=sorted(self.witness.found),
             health="; ".join([self._trouble, *self.witness.feed.health.values()]).strip("; "),
+            quiet=self.witness.quiet,
         )
         try:
             write_live(self.run_dir, live)

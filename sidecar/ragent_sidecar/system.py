@@ -13,6 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ragent_jupyter.rules.watch import Activity
+
+from .activity import connected, held, look, net_bytes, open_things, waits
+
 _LINUX = sys.platform.startswith("linux")
 _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -49,6 +53,25 @@ class SystemProbe:
                     values["mem_limit_bytes"] = float(self._limit)
         values.update(self._gpus.sample(pids))
         return values
+
+    def activity(self, at: float) -> Activity | None:
+        """What the job's processes do now; None if there are none, or this system does not show it."""
+        tree = None if self.job_pid is None else look(self.job_pid)
+        if tree is None or self.job_pid is None:
+            return None
+        device, sockets = open_things(tree.pids)
+        elsewhere = connected(self.job_pid, sockets)
+        return Activity(
+            at=at,
+            cpu_s=tree.cpu_s,
+            io_bytes=tree.io,
+            net_bytes=net_bytes(self.job_pid) if elsewhere else None,
+            connected=elsewhere,
+            waits=waits(tree),
+            held=held(tree),
+            gpu_util=self._gpus.sample(tree.pids).get("gpu_util"),
+            uses_gpu=device or bool(self._gpus.ids),
+        )
 
 
 def tree_usage(root: int) -> dict[int, tuple[float, int]]:
@@ -140,7 +163,7 @@ class _Nvml:
     """The few calls of NVML that a sample needs. Without a driver: no GPU values, and no second try."""
 
     def __init__(self, gpu_ids: list[int]) -> None:
-        self._ids = gpu_ids
+        self.ids = gpu_ids
         self._lib: Any = None
         self._handles: dict[int, ctypes.c_void_p] = {}
         self._tried = False
@@ -167,7 +190,7 @@ class _Nvml:
             self._load()
         if self._lib is None:
             return {}
-        wanted = self._ids or [index for index in self._handles if self._uses(index, pids)]
+        wanted = self.ids or [index for index in self._handles if self._uses(index, pids)]
         util: list[float] = []
         fullest: tuple[float, int, int] | None = None
         for index in wanted:

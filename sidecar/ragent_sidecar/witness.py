@@ -17,14 +17,30 @@ import msgspec
 from msgspec import Struct
 
 from ragent_jupyter.domain.facts import AlertRaised, Asleep, Order, SidecarFact, SourceFound, WatchEnded
-from ragent_jupyter.rules.watch import Answered, JobEnded, LogLines, Raise, Slept, System, Tick, Watch, WatchFact, watch
+from ragent_jupyter.rules.watch import (
+    Activity,
+    Answered,
+    JobEnded,
+    Limits,
+    LogLines,
+    Raise,
+    Slept,
+    System,
+    Tick,
+    Usual,
+    Watch,
+    WatchFact,
+    watch,
+)  # fmt: skip
 from ragent_jupyter.rules.watch import Block as WatchBlock
+from ragent_jupyter.rules.watch_quiet import silent_s, told
 from ragent_jupyter.runfiles.columns import ColumnsNotWritten, ColumnWriter
 from ragent_jupyter.runfiles.jsonl import LineWriter, Tail, atomic_write, decode_lines, read_json_lines
 from ragent_jupyter.runfiles.kill_points import kill_point
 from ragent_jupyter.runfiles.sources.make import make_source
 from ragent_jupyter.runfiles.sources.protocol import Block, Source
 from ragent_jupyter.runfiles.sources.stdout import Stdout
+from ragent_jupyter.runfiles.spec import StallSpec
 
 from .feed import Feed, Owners
 from .live import Summary
@@ -57,7 +73,9 @@ class DiskRefused(Exception):
 class Witness:
     """One run's sidecar without its loop. Raises domain.errors.Held if another sidecar has the folder."""
 
-    def __init__(self, run_dir: str, run_id: str, params: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, run_dir: str, run_id: str, params: dict[str, Any] | None = None, stall: StallSpec | None = None
+    ) -> None:
         self.run_dir = run_dir
         self.run_id = run_id
         self.columns = ColumnWriter(os.path.join(run_dir, "metrics"))
@@ -74,7 +92,14 @@ class Witness:
         snapshot = self._read_snapshot()
         fresh = snapshot is None
         if snapshot is None:
-            snapshot = Snapshot(watch=Watch(run_id=run_id, params=params or {}))
+            stall = stall or StallSpec()
+            watched = Watch(
+                run_id=run_id,
+                params=params or {},
+                limits=Limits(stall_s=stall.stall_s),
+                usual=msgspec.convert(msgspec.to_builtins(stall.alike), Usual),
+            )
+            snapshot = Snapshot(watch=watched)
         self._watch = snapshot.watch
         self.owners = Owners(snapshot.owners)
         self.feed = Feed(self.owners)
@@ -229,6 +254,19 @@ class Witness:
 
     def tick(self, log_bytes: int | None, eta_s: float | None) -> None:
         self.tell(Tick(at=self.now(), log_bytes=log_bytes, eta_s=eta_s))
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the run's last sign of life."""
+        return silent_s(self._watch, self.now())
+
+    @property
+    def quiet(self) -> dict[str, float]:
+        """Its longest silences so far."""
+        return told(self._watch)
+
+    def activity(self, fact: Activity) -> None:
+        self.tell(fact)
 
     def system(self, values: dict[str, float], elapsed_s: float) -> None:
         """One sample of the machine: to the rules, and as columns "system/…" with seconds since the start as step."""

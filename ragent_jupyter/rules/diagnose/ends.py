@@ -152,7 +152,7 @@ def _silent(case: Case) -> Cause | None:
     run, pace = case.run, case.pace
     ended_by_others = run.status is RunStatus.STOPPED or (run.status is RunStatus.FAILED and bool(run.signal))
     alive = run.status in (RunStatus.RUNNING, RunStatus.STOPPING)
-    stalls = [a for a in case.alerts if a.rule == "stall"]
+    stalls = [a for a in case.alerts if a.rule in ("stall", "hang")]
     if pace is None or not (alive or ended_by_others):
         return None
     bound = max(_SILENT_S, 20.0 * pace.usual_s, 5.0 * pace.largest_s)
