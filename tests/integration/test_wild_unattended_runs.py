@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -119,33 +116,13 @@ def test_W12_a_sweep_whose_runs_all_fail_alike_is_ended_and_a_person_is_asked(n:
 
 
 # --- W13 --------------------------------------------------------------------------------------------------------------
-def hasty(folder: Path) -> None:
-    """Ten minutes of silence are too long for a test: this run's witness goes on as one that knows a brisk pace, with
-    two seconds as the least silence that counts."""
-    pid = json.loads((folder / "live.json").read_text())["pid"]
-    os.kill(pid, signal.SIGSTOP)
-    held = json.loads((folder / "watch.json").read_text())
-    held["watch"] |= {"limits": {"stall_s": 2.0}, "gaps": [0.1, 0.1, 0.1], "largest_gap": 0.1}
-    (folder / "watch.json").write_text(json.dumps(held))
-    os.kill(pid, signal.SIGKILL)  # the engine starts another one, from what this one kept
+HANGS = "time.sleep(1000 if a.lr == 0.3 and step == 5 else 0)"
 
 
 def test_W13_a_run_that_hangs_is_told_and_stopped(n: Night) -> None:
+    """Ten seconds of silence are long for a test: here two count."""
     n.model.points = [[{"lr": 0.3}, {"lr": 0.1}]]
-    loop = n.begin("time.sleep(1000 if a.lr == 0.3 and step == 5 else 0)", autonomy="full")
-    folder = n.one.until(
-        lambda: next((n.one.run_dir(run) for run in n.runs_of(loop, "search") if run.params["lr"] == 0.3), None), 60
-    )
-
-    def ready() -> bool:
-        try:
-            live = json.loads((folder / "live.json").read_text())
-        except (OSError, ValueError):
-            return False
-        return bool(live["summary"].get("val_loss", {}).get("count") == 4 and (folder / "watch.json").exists())
-
-    n.one.until(ready, 60, "the last row before it hangs")
-    hasty(folder)
+    loop = n.begin(HANGS, autonomy="full", env={"RAGENT_STALL_S": "2"})
     asked = n.model.wait("warning", timeout=90)
     assert "no metric and no output for" in asked.event
     loop = n.ended(loop)
@@ -153,6 +130,21 @@ def test_W13_a_run_that_hangs_is_told_and_stopped(n: Night) -> None:
     [hung] = n.runs(RunStatus.STOPPED)
     assert hung.params["lr"] == 0.3 and hung.stop_by == f"alert:{asked.alert}"
     assert not n.alive()
+
+
+def test_W13_by_rule_a_hang_is_noted_first_and_stopped_once_it_has_gone_on(rules: Night) -> None:
+    rules.client.put("prefs", {"stall_s": 2.0})
+    space = {"lr": Knob(dim=Values([0.03, 0.1, 0.3]), default=0.1)}
+    loop = rules.ended(rules.begin(HANGS, space=space, limits=Limits(runs=10), autonomy="full"), 150)
+    hung = [run for run in rules.runs(RunStatus.STOPPED) if run.params["lr"] == 0.3]
+    assert hung, rules.told(loop)
+    for run in hung:
+        alerts = {alert.rule: alert for alert in rules.one.alerts(run=run.id)}
+        assert alerts.keys() >= {"stall", "hang"}
+        assert run.stop_by == f"alert:{alerts['hang'].id}"
+        assert alerts["stall"].evidence.value < 10.0 < alerts["hang"].evidence.value < 60.0
+    assert {e.who for e in rules.did(loop, "resolve_alert")} == {"rule:stall_noted", "rule:hang_stops"}
+    assert not rules.alive()
 
 
 # --- W14 --------------------------------------------------------------------------------------------------------------

@@ -52,6 +52,8 @@ def _stop(view: View, alert: Alert, trial: TrialView | None) -> tuple[Choice, st
         return stop, f"{alert.title}: no later step repairs the weights, so it is stopped.", "rule:nan_stops"
     if alert.rule in _FATAL and alert.severity is Severity.CRITICAL:
         return stop, f"{alert.title}: what the run says from here on cannot be trusted.", f"rule:{alert.rule}_stops"
+    if alert.rule == "hang" and alert.severity is Severity.CRITICAL:
+        return stop, f"{alert.title}: it was told before, and nothing has moved since.", "rule:hang_stops"
     if alert.rule == "stall" and trial is not None:
         usual, silent = usual_seconds(view), alert.evidence.value
         if usual and isinstance(silent, float) and silent > max(usual, _LEAST_SILENCE_S):
