@@ -1929,11 +1929,14 @@ export interface PutKey {
 
 /**
  * Which model a role uses, and why: "set", "default", "environment", "no key".
+ *
+ * A role that cannot ask anybody has no model (its id is ""); remedy: what helps then.
  */
 export interface RoleModel {
   role: "chat" | "judge" | "research.executor" | "research.orchestrator" | "wild";
   model: ModelInfo;
   why: string;
+  remedy: string;
 }
 
 /**

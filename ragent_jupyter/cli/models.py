@@ -29,6 +29,10 @@ def models(context: Context) -> int:
     out.table(["ROLE", "MODEL", "", ""], [[harmless(cell) for cell in row] for row in rows])
     if all(one.why == "no key" for one in reply.roles):
         out.say("\nNo key is set: `ragent keys set ANTHROPIC_API_KEY`. Until then the built-in assistant answers.")
+    else:
+        for one in reply.roles:
+            if one.remedy:
+                out.say(f"\n{one.role} has no model. {harmless(one.remedy)}")
     if reply.models:
         out.say()
         rows = [[_id(model), model.title, _price(model), _can(model)] for model in reply.models]

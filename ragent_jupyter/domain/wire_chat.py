@@ -187,11 +187,15 @@ class PutKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RoleModel(Struct, frozen=True, kw_only=True):
-    """Which model a role uses, and why: "set", "default", "environment", "no key"."""
+    """Which model a role uses, and why: "set", "default", "environment", "no key".
+
+    A role that cannot ask anybody has no model (its id is ""); remedy: what helps then.
+    """
 
     role: Role
     model: ModelInfo
     why: str
+    remedy: str = ""
 
 
 class ModelsReply(Struct, frozen=True, kw_only=True):

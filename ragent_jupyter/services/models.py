@@ -142,8 +142,15 @@ class ModelsDesk:
     def reply(self) -> ModelsReply:
         roles: list[RoleModel] = []
         for role in ROLES:
-            why = self.choice(role).why
-            roles.append(RoleModel(role=role, model=self.info_for(role), why=why))  # type: ignore[arg-type]
+            why, info, remedy = self.choice(role).why, self.info_for(role), ""
+            try:
+                self.model_for(role)
+            except ModelFailed as failed:
+                # What was set stays set, but nobody may read here that the role has it.
+                info, remedy = ModelInfo(id="", provider="", title="none"), f"{failed.problem} {failed.remedy}"
+                if failed.kind == "missing":
+                    why = "no key"
+            roles.append(RoleModel(role=role, model=info, why=why, remedy=remedy))  # type: ignore[arg-type]
         known = [self._priced(info) for info in self.maker.known()]
         named = {(info.provider, info.id) for info in known}
         for one in roles:  # a model that somebody named is one of those that can be chosen

@@ -139,6 +139,17 @@ def test_a_set_model_whose_key_is_gone_is_missing_but_still_shown(place: Place) 
     assert desk.info_for("chat").id == "claude-opus-5-5"
 
 
+def test_a_role_whose_key_is_gone_has_no_model_and_says_what_helps(place: Place) -> None:
+    roles = dict.fromkeys(("chat", "wild"), "anthropic:claude-opus-5-5")
+    do(place.desk(**KEY).put(PutModels(roles=roles)))  # type: ignore[arg-type]
+    reply = place.desk().reply()
+    for one in reply.roles:
+        assert (one.model.id, one.why) == ("", "no key") and "ANTHROPIC_API_KEY" in one.remedy, one.role
+    assert "claude-opus-5-5" not in {model.id for model in reply.models}
+    again = {one.role: one for one in place.desk(**KEY).reply().roles}
+    assert (again["wild"].model.id, again["wild"].why, again["wild"].remedy) == ("claude-opus-5-5", "set", "")
+
+
 def test_an_override_is_taken_by_name(place: Place) -> None:
     desk = place.desk(**KEY)
     assert desk.model_for("chat", "claude-opus-5-5").info.id == "claude-opus-5-5"
