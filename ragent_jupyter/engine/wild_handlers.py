@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 
-from ragent_jupyter.domain.errors import NotAllowed
+from ragent_jupyter.domain.errors import BadInput, NotAllowed
 from ragent_jupyter.domain.wild import Holdout, Loop
 from ragent_jupyter.domain.wire_wild import (
     AnswerLoop,
@@ -25,7 +26,7 @@ from ragent_jupyter.domain.wire_wild import (
     StopLoop,
 )
 from ragent_jupyter.services.approvals import PEOPLE
-from ragent_jupyter.services.wild import WildDesk
+from ragent_jupyter.services.wild import PAGE, WildDesk
 
 from .base import EngineHandler
 
@@ -113,16 +114,20 @@ class LoopQueue(_Wild):
 
 class LoopJournal(_Wild):
     async def get(self, loop_id: str) -> None:
-        after = self.int_arg("after", 0)
+        after, limit = self.int_arg("after", 0), self.int_arg("limit", sys.maxsize)
+        if limit < 1:
+            raise BadInput(f"limit={limit} shows nothing.", "Give how many lines at most, or leave it out.")
         if "ndjson" not in self.request.headers.get("Accept", ""):
-            self.reply(200, self.wild.journal(loop_id, after))
+            # A page is a page, however many are asked for: JournalReply.total says what is left.
+            self.reply(200, self.wild.journal(loop_id, after, min(limit, PAGE)))
             return
         self.set_header("Content-Type", "application/x-ndjson")
         self.set_header("Cache-Control", "no-store")
-        while True:
-            page = self.wild.journal(loop_id, after)
+        while limit:
+            page = self.wild.journal(loop_id, after, min(limit, PAGE))
             if not page.entries:
                 break
+            limit -= len(page.entries)
             self.write(b"".join(msgspec.json.encode(entry) + b"\n" for entry in page.entries))
             await self.flush()
             after = page.entries[-1].n
@@ -170,7 +175,7 @@ ROWS: list[tuple[str, str, str, Any, int, Any]] = [
     (
         "get",
         "wild/{loop}/journal",
-        "Its ledger after a number; all of it as NDJSON by Accept.",
+        "Its ledger after a number, at most limit lines; all of it as NDJSON by Accept.",
         None,
         200,
         JournalReply,

@@ -51,7 +51,7 @@ MAX_LIVING = 8
 _MAX_MODEL = 200
 _RECENT = 60
 _SPARED = "Stopped; its runs go on to their end."
-_PAGE = 1000
+PAGE = 1000
 
 
 def _goal(text: str) -> str:
@@ -187,7 +187,7 @@ class WildDesk:
         )
         return sorted(found, key=lambda entry: entry.n)
 
-    def journal(self, loop_id: str, after: int = 0, limit: int = _PAGE) -> JournalReply:
+    def journal(self, loop_id: str, after: int = 0, limit: int = PAGE) -> JournalReply:
         loop = self.get(loop_id)
         last = min(loop.entries, max(0, after) + limit)
         return JournalReply(entries=self._read(loop_id, max(0, after) + 1, last), total=loop.entries)

@@ -15,7 +15,7 @@ from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotAllowed, Not
 from ragent_jupyter.domain.run import RunStatus
 from ragent_jupyter.domain.sweep import Range
 from ragent_jupyter.domain.wild import Knob, Limits, Loop
-from ragent_jupyter.domain.wire_wild import CreateLoop
+from ragent_jupyter.domain.wire_wild import CreateLoop, JournalReply
 from tests.support.engine import Project
 
 pytestmark = pytest.mark.timeout(180)
@@ -89,6 +89,16 @@ def test_the_ledger_is_exported_a_line_an_entry(one: Project) -> None:
     )  # fmt: skip
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["n"] for line in lines] == list(range(1, one.client.loop(loop.id).loop.entries + 1))
+
+    def page(**query: int) -> tuple[list[int], int]:
+        reply = one.client.get(f"wild/{loop.id}/journal", type=JournalReply, query=query)
+        return [entry.n for entry in reply.entries], reply.total
+
+    assert page(limit=2) == ([1, 2], len(lines)) and page(after=3, limit=1) == ([4], len(lines))
+    assert page(limit=10**9)[0] == [line["n"] for line in lines]
+    for odd in (0, -1):
+        with pytest.raises(BadInput, match="limit"):
+            page(limit=odd)
 
 
 @pytest.mark.parametrize(
