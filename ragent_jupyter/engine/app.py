@@ -37,6 +37,7 @@ from ragent_jupyter.domain.prepare import prepare
 from ragent_jupyter.domain.wire import ErrorBody, ErrorReply
 from ragent_jupyter.runfiles import proc
 from ragent_jupyter.runfiles.project import ensure_ragent_dir, project_hash, runs_dir, socket_path
+from ragent_jupyter.services import silences
 from ragent_jupyter.services.alerts import AlertsDesk
 from ragent_jupyter.services.effects import Effects
 from ragent_jupyter.services.host import Host
@@ -84,6 +85,7 @@ _PREFS: dict[str, type] = {
     "judge_budget_usd_day": float,
     "judge": bool,
     "gpu_hour_usd": float,
+    silences.SETTING: float,
 }
 
 
@@ -293,6 +295,8 @@ class Engine:
             if type_ is int and value is not None and value < 1:
                 usual = "one run a core" if name == "parallel" else "the usual number"
                 raise BadInput(f"{name} is {value}.", f"Give 1 or more, or null for {usual}.")
+            if name == silences.SETTING and value is not None:
+                silences.checked(value)
             if type_ is float and value is not None and value < 0:
                 raise BadInput(f"{name} is {value}.", "Give US dollars, 0 or more, or null to reset it.")
             if len(msgspec.json.encode(value)) > 65536:
