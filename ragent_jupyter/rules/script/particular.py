@@ -140,7 +140,7 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("exclude", "the channels of the data")
     if (
         bag & {"mean", "std"}
-        and bag & {"data", "dataset", "pixel", "rgb", "image", "target", "obs"}
+        and bag & {"data", "dataset", "pixel", "rgb", "channel", "image", "target", "obs"}
         and not bag & {"noise"}
     ):
         return Judged("exclude", "the statistics of the data")

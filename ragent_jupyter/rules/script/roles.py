@@ -14,17 +14,20 @@ from typing import Any
 from .found import Found
 from .particular import particular
 from .sayings import (
+    CHOSEN,
     HOMES_ASIDE,
     INNER,
     KINDS,
     LOGS,
     NO_CHANGE,
     PATHLIKE,
+    PHASES,
     ROUGH,
     RUN_TIME,
     SAID_ASIDE,
     SAID_AUGMENT,
     SAID_DIFFUSION,
+    SAID_ENCODING,
     SAID_FAST,
     SAID_LOOKING,
     SAID_METHOD,
@@ -70,6 +73,9 @@ def judge(found: Found, companions: AbstractSet[str] = frozenset(), uses: Abstra
     if RUN_TIME.search(found.help):
         return Judged("exclude", "filled in when it runs")
     head, _, last = found.name.rpartition(".")
+    nearest = frozenset(words(head.rpartition(".")[2])) if head else frozenset()
+    if is_text(found) and last in ("type", "name", "kind") and nearest & CHOSEN and not nearest & LOOKING:
+        return Judged("tune", "which way of doing it")
     if last in ("_target_", "_partial_", "_recursive_", "_convert_"):
         return Judged("exclude", "names the code that is built")
     verdict = _by_name(found, words(last), companions)
@@ -135,6 +141,7 @@ def _by_name(found: Found, tokens: tuple[str, ...], companions: AbstractSet[str]
 # --- the rules, in their order ----------------------------------------------------------------------------------------
 # Each gets the option, its words in order and as a set, the words of its companions, and whether the name is a plural.
 Bag = AbstractSet[str]
+_OWN = 6  # networks that a script has of its own; more are a catalogue
 
 
 def _seed(found: Found, tokens: tuple[str, ...], bag: Bag, _others: Bag, _plural: bool) -> Judged | None:
@@ -283,6 +290,8 @@ def _spent(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plural:
     if tokens[-1] in SPENT:
         if bag & PARTIAL:
             return Judged("tune", "a length within the method's schedule")
+        if (plural or bag & COUNT) and rest - SPENT and tokens[-1] in ("step", "iter") and not bag & PHASES:
+            return Judged("tune", "a length of a part of the method", weak=True)
         if plural or bag & COUNT:
             if (
                 isinstance(value, int)
@@ -354,6 +363,8 @@ def _length(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plural
 def _noun(found: Found, tokens: tuple[str, ...]) -> Judged | None:
     """The last word that says something decides."""
     left = [w for w in tokens if w not in NO_CHANGE and not w.isdigit()]
+    if left in (["arch"], ["network", "arch"], ["model", "arch"]) and 2 <= len(found.choices) <= _OWN:
+        return Judged("tune", "which of a few networks of its own", weak=True)
     if found.kind in ("int", "float", "bool"):
         left = [w for w in left if w not in IDENTITIES and w not in PLACES] or left
     while len(left) > 1 and left[-1] in ROUGH:
@@ -388,6 +399,8 @@ def _by_the_rest(found: Found) -> Judged:
     value = value_of(found)
     if SAID_AUGMENT.search(text):
         return Judged("tune", "its help speaks of augmentation", weak=True)
+    if found.kind in ("int", "float") and SAID_ENCODING.search(text):
+        return Judged("tune", "its help speaks of the method", weak=True)
     if SAID_SPENT.search(text):
         return Judged("fidelity", "its help speaks of training length", weak=True)
     if SAID_PLACE.search(text) or (SAID_LOOKING.search(text) and not SAID_METHOD.search(text)):

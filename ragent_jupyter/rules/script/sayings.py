@@ -65,6 +65,7 @@ SAID_FAST = re.compile(
     r"(?i)\b((less|more|saves?|saving|reduce[sd]?|low|lower|gpu) memory|memory[- ](efficient|usage|footprint)"
     r"|faster|slower|speed ?up|speed|throughput|cached? )\b"
 )
+SAID_ENCODING = re.compile(r"(?i)\b(positional|fourier|encod(ing|er)|latent|network|convolution\w*|neurons?)\b")
 SAID_SHAPE = re.compile(
     r"(?i)^((the|num(ber)?|size|dim(ension)?|count|of|model'?s?|data|encoder|decoder|network|total) )*"
     r"((in|out)put (size|dim(ension)?s?|channels?|features?|shape)|classes|categories|vocab(ulary)? size|(in|out)put$)"
@@ -87,6 +88,10 @@ ROUGH = word_set(
     "type name mode fn func function kind method algorithm strategy size num n number value param arg kwarg option "
     "shape version variant level"
 )
+# What is chosen by a name that stands under it: `optimizer.type`.
+CHOSEN = word_set("optimizer scheduler schedule loss activation norm init pool sampler regularizer augment")
+# Parts of a training, one after another: their lengths are training lengths.
+PHASES = word_set("pretrain finetune stage phase main train training first second adapt search total end stop whole")
 # Parts of a network: their sizes are its own, whatever they take in.
 INNER = word_set("hidden dropout norm embed layer head latent kernel depth width filter")
 # Nouns of the method that name no way of doing something when they are set to a text: a column, a policy's name.

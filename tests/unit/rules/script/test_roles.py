@@ -95,6 +95,13 @@ def test_names(name: str, role: str) -> None:
         (found("end_epoch", "int", 90), "fidelity"),
         (found("prune_interval", "int", 90), "tune"),
         (found("image_interval", "int", 90), "exclude"),
+        (found("optim.type", "str", "sgd"), "tune"),
+        (found("logger.type", "str", "a"), "exclude"),
+        (found("dataset.type", "str", "small"), "exclude"),
+        (found("zorp_steps", "int", 50), "tune"),
+        (found("stage2_steps", "int", 50), "fidelity"),
+        (found("channel_means", "unknown", [0.5, 0.5]), "exclude"),
+        (found("zorp", "int", 4, "log2 of the highest frequency of the positional encoding (location)"), "tune"),
     ],
 )
 def test_where_the_name_is_not_enough_the_rest_is_read(one: Found, role: str) -> None:
@@ -112,6 +119,7 @@ def test_where_the_name_is_not_enough_the_rest_is_read(one: Found, role: str) ->
         ("callbacks.early_stopping.patience", "fidelity"),
         ("callbacks.progress.refresh", "exclude"),
         ("model.scheduler.patience", "tune"),
+        ("model.refresh_steps", "tune"),
         ("data.augmentation.noise_max", "tune"),
         ("model._target_", "exclude"),
         ("paths.size", "exclude"),
@@ -119,6 +127,14 @@ def test_where_the_name_is_not_enough_the_rest_is_read(one: Found, role: str) ->
 )
 def test_dotted_names_are_read_within_what_they_stand(name: str, role: str) -> None:
     assert judge(found(name, "int", 3)).role == role
+
+
+def test_few_networks_of_its_own_may_be_tried() -> None:
+    one = found("arch", "str", "a")
+    one.choices = ["a", "b"]
+    assert judge(one).role == "tune"
+    one.choices = list("abcdefghijk")
+    assert judge(one).role == "exclude"
 
 
 def test_what_stands_among_options_of_something_else_belongs_to_it() -> None:
