@@ -5,6 +5,9 @@ and `extra`), put it at FOLDER/SPLIT/OWNER__NAME/PATH, and set RAGENT_FLAG_SCRIP
 the labelled one is refused. The parser gets what the product would give it: the script, the modules and YAML files
 that `services/wild_scripts` finds beside it, and those of `extra` to which only files lead that were not fetched.
 
+`sets` of flags.json says which splits count as development and which as held. A split that was held becomes
+development as soon as a rule is written with its errors in sight; new scripts come in as a split of their own.
+
 strict: the label itself. lenient: the label, or one that the labeller found defensible too (`also`). A labelled flag
 that the parser does not find is wrong. The share that counts is pooled over flags, with Wilson's lower bound; flags of
 one script are alike, so the mean of the scripts' shares with its bootstrap interval stands beside it.
@@ -30,16 +33,21 @@ BENCH = "flags"
 HOW = "set RAGENT_FLAG_SCRIPTS to a folder of the scripts, SPLIT/OWNER__NAME/PATH, each from the raw file of its commit"
 
 
-def run(short: bool, times: int | None = None, splits: tuple[str, ...] = ("dev", "held")) -> list[Figure]:
+def run(short: bool, times: int | None = None, sets: tuple[str, ...] = ("dev", "held")) -> list[Figure]:
     """short: the scripts for development only; the held ones are for a release."""
     folder = os.environ.get("RAGENT_FLAG_SCRIPTS", "")
     if not folder or not Path(folder).is_dir():
         return [Figure(bench=BENCH, what="flags classified right", missing=f"skipped: {HOW}")]
-    scripts = json.loads(LABELS.read_text())["scripts"]
+    labels = json.loads(LABELS.read_text())
     rows: list[Figure] = []
-    for split in splits[:1] if short else splits:
-        found = [one for script in scripts if script["split"] == split for one in judged(script, Path(folder))]
-        rows += figures(split, found)
+    for name in sets[:1] if short else sets:
+        scripts = [script for script in labels["scripts"] if script["split"] in labels["sets"][name]]
+        if scripts:
+            rows += figures(name, [one for script in scripts for one in judged(script, Path(folder))])
+        else:
+            rows.append(
+                Figure(bench=f"{BENCH} ({name})", what="flags classified right", missing="no script is labelled")
+            )
     return rows
 
 
@@ -73,10 +81,10 @@ def spelled(name: str) -> str:
     return name.lstrip("-").replace("_", "-").lower()
 
 
-def figures(split: str, found: list[dict[str, Any]]) -> list[Figure]:
+def figures(name: str, found: list[dict[str, Any]]) -> list[Figure]:
     def share(what: str, chosen: list[dict[str, Any]], how: str, goal: float | None = None, note: str = "") -> Figure:
         hits = sum(one[how] for one in chosen)
-        return Figure(bench=f"{BENCH} ({split})", what=f"{what}, {how}", better="more", hits=hits, of=len(chosen),
+        return Figure(bench=f"{BENCH} ({name})", what=f"{what}, {how}", better="more", hits=hits, of=len(chosen),
                       goal=goal, note=note)  # fmt: skip
 
     scripts: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
@@ -88,12 +96,12 @@ def figures(split: str, found: list[dict[str, Any]]) -> list[Figure]:
     rows.append(share("flags classified right, pooled", found, "lenient"))
     for how in ("strict", "lenient"):
         means = [sum(one[how] for one in of) / len(of) for of in scripts.values()]
-        rows.append(Figure(bench=f"{BENCH} ({split})", what=f"mean of the scripts' shares, {how}", better="more",
+        rows.append(Figure(bench=f"{BENCH} ({name})", what=f"mean of the scripts' shares, {how}", better="more",
                            values=means, note=f"worst {min(means):.2f}"))  # fmt: skip
     for key in ("label", "style"):
         for value in sorted({one[key] for one in found}):
             rows.append(share(f"{key} {value}", [one for one in found if one[key] == value], "strict"))
     confused = collections.Counter((one["label"], one["role"]) for one in found if not one["strict"])
     said = ", ".join(f"{label} → {role}: {n}" for (label, role), n in confused.most_common())
-    print(f"… {BENCH} ({split}): {said}", file=sys.stderr, flush=True)
+    print(f"… {BENCH} ({name}): {said}", file=sys.stderr, flush=True)
     return rows
