@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
-import re
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, Protocol
 
-import msgspec
-
-from ragent_jupyter._version import __version__
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone
 from ragent_jupyter.domain.ports import MetricReader
 from ragent_jupyter.domain.report import Report, ReportData
@@ -21,8 +15,9 @@ from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.wire import CreateReport, ReportReply
 from ragent_jupyter.rules.report import compose
 
+from .report_record import environment, remembered, reserved
 from .runs import RunsDesk
-from .shell import Change, Shell
+from .shell import Shell
 from .sweeps import SweepsDesk
 
 _POINTS = 1000
@@ -92,7 +87,7 @@ class ReportsDesk:
             primary=primary,
             mode=mode,
             sweep=self.sweeps.shown(sweep) if sweep else None,
-            environment=self._environment(runs),
+            environment=environment(runs, self.shell.store.log_id, "command", runs[0].command),
             project=str(self.project),
             title=title or "",
         )
@@ -116,52 +111,36 @@ class ReportsDesk:
         losses = sorted(counts, key=lambda n: ("loss" not in n.lower(), -counts[n], n))
         return losses[:_COMPANIONS]
 
-    def _environment(self, runs: list[Run]) -> dict[str, str]:
-        about = {"ragent": __version__}
-        pythons = {f"{r.interpreter.version} ({r.interpreter.path})".strip() for r in runs if r.interpreter}
-        commits = {f"{r.git.commit[:12]}{' + uncommitted changes' if r.git.dirty else ''}" for r in runs if r.git}
-        about["Python of the runs"] = ", ".join(sorted(pythons)) or "unknown"
-        about["commit"] = ", ".join(sorted(commits)) or "not in a git repository"
-        about["executor"] = ", ".join(sorted({r.executor for r in runs}))
-        about["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-        about["command"] = runs[0].command
-        about["engine's Python"] = ".".join(map(str, sys.version_info[:3]))
-        about["log"] = self.shell.store.log_id
-        return about
-
     async def create(self, body: CreateReport) -> ReportReply:
         """Write the notebook and remember it. Raises BadInput for a path outside the project."""
         data = await self.data(body.sweep, body.runs, body.title)
         report = compose(data)
-        path = self._path(body.path, report.title)
-        loop = asyncio.get_running_loop()
+        path = self.named(body.path) if body.path is not None else None
+        work = asyncio.get_running_loop()
+        path = await work.run_in_executor(self.pool, self._write, path, report, data)
+        findings = [sentence.text for sentence in report.sentences]
+        return await remembered(self.shell, self.runs.new_id("rep"), path, report.title, findings, body.sweep)
+
+    def _write(self, path: Path | None, report: Report, data: ReportData) -> Path:
+        """Blocks. path None: a name of its own beside what is there."""
+        named, folder = path is not None, self.project / "reports"
         try:
-            await loop.run_in_executor(self.pool, self.writer.write, path, report, data)
+            path = path or reserved(folder, report.title)
+            try:
+                self.writer.write(path, report, data)
+            except BaseException:
+                if not named:
+                    path.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise CannotBeDone(
-                f"The report could not be written to {path}: {error.strerror or error}.",
+                f"The report could not be written to {path or folder}: {error.strerror or error}.",
                 "Free some disk space, or name another path.",
             ) from error
-        reply = ReportReply(
-            id=self.runs.new_id("rep"),
-            path=str(path),
-            title=report.title,
-            sweep=body.sweep,
-            created_at=self.shell.clock.now(),
-            findings=[s.text for s in report.sentences],
-        )
-        await self.shell.commit([Change("report_created", msgspec.to_builtins(reply))])
-        return reply
+        return path
 
-    def _path(self, wanted: str | None, title: str) -> Path:
-        if wanted is None:
-            stem = re.sub(r"[^\w.-]+", "-", title.lower()).strip("-.")[:60] or "report"
-            folder = self.project / "reports"
-            number, path = 1, folder / f"{stem}.ipynb"
-            while path.exists():  # a report is the user's file: an older one, maybe edited, is never overwritten
-                number += 1
-                path = folder / f"{stem}-{number}.ipynb"
-            return path
+    def named(self, wanted: str) -> Path:
+        """The place that a person named. Raises BadInput outside the project, CannotBeDone where something is."""
         path = Path(os.path.realpath(self.project / wanted))
         inside = path.is_relative_to(os.path.realpath(self.project)) and ".ragent" not in path.parts
         if not inside or path.suffix != ".ipynb":

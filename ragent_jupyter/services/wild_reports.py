@@ -6,10 +6,6 @@ It works at any moment: for a loop that goes on, that a limit ended, that failed
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
-import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,19 +13,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ragent_jupyter._version import __version__
 from ragent_jupyter.domain.errors import CannotBeDone, RagentError
 from ragent_jupyter.domain.metrics import Series
 from ragent_jupyter.domain.ports import MetricReader
 from ragent_jupyter.domain.run import Run
 from ragent_jupyter.domain.wild import Entry, Loop, View
 from ragent_jupyter.domain.wild_report import RunFact, WildData, WildReport
-from ragent_jupyter.domain.wire import ReportReply
 from ragent_jupyter.rules.wild_claims import as_metadata, resting_on
 from ragent_jupyter.rules.wild_report import compose, mattered
 
+from .report_record import code_of, environment, python_of, remembered, reserved
 from .runs import RunsDesk
-from .shell import Change, Shell
+from .shell import Shell
 from .sweeps import SweepsDesk
 
 _POINTS = 400
@@ -92,7 +87,7 @@ class WildReports:
             ledger=mattered(entries),
             entries=len(entries),
             diffs=await work.run_in_executor(self.pool, self._diffs, loop),
-            environment=self._environment(loop, runs),
+            environment=environment(runs, self.shell.store.log_id, "folder", loop.setup.cwd),
             project=str(self.project),
         )
 
@@ -121,19 +116,6 @@ class WildReports:
                 found[new] = f"The diff is not there any more: {error.problem}"
         return found
 
-    def _environment(self, loop: Loop, runs: Sequence[Run]) -> dict[str, str]:
-        about = {"ragent": __version__}
-        if runs:
-            about["Python of the runs"] = ", ".join(sorted({p for r in runs if (p := python_of(r))})) or "unknown"
-            about["executor"] = ", ".join(sorted({r.executor for r in runs}))
-        commits = {c[:12] + (" + uncommitted changes" if dirty else "") for r in runs for c, dirty in [_code(r)] if c}
-        about["commit"] = ", ".join(sorted(commits)[:12]) or "not in a git repository"
-        about["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-        about["folder"] = loop.setup.cwd
-        about["engine's Python"] = ".".join(map(str, sys.version_info[:3]))
-        about["log"] = self.shell.store.log_id
-        return about
-
     async def write(self, loop_id: str) -> str:
         """Write the notebook and remember it; its path. Raises NotFound, CannotBeDone where the disk refuses.
 
@@ -142,22 +124,15 @@ class WildReports:
         data = await self.data(loop_id)
         path, report = await asyncio.get_running_loop().run_in_executor(self.pool, self._write, data)
         summary = report.summary
-        reply = ReportReply(
-            id=self.runs.new_id("rep"),
-            path=str(path),
-            title=report.title,
-            sweep=None,
-            created_at=self.shell.clock.now(),
-            findings=[line.text for line in [*summary.real, *summary.tried, *summary.needs]],
-        )
-        await self.shell.commit([Change("report_created", msgspec.to_builtins(reply))])
+        findings = [line.text for line in [*summary.real, *summary.tried, *summary.needs]]
+        await remembered(self.shell, self.runs.new_id("rep"), path, report.title, findings)
         return str(path)
 
     def _write(self, data: WildData) -> tuple[Path, WildReport]:
         report = compose(data)
         folder = self.project / "reports"
         try:
-            path = self._reserve(folder, data.view.loop)
+            path = reserved(folder, data.view.loop.goal, start="wild-", most=50, usual="loop")
             try:
                 shown = str(path.relative_to(self.project))
                 claims = {checked.claim.id: as_metadata(checked.claim) for checked in report.claims}
@@ -172,33 +147,9 @@ class WildReports:
             ) from error
         return path, report
 
-    def _reserve(self, folder: Path, loop: Loop) -> Path:
-        """A name that nobody has, taken by an empty file."""
-        stem = re.sub(r"[^\w.-]+", "-", loop.goal.lower()).strip("-.")[:50].strip("-.") or "loop"
-        folder.mkdir(parents=True, exist_ok=True)
-        for number in range(1, 10_000):
-            path = folder / f"wild-{stem}{f'-{number}' if number > 1 else ''}.ipynb"
-            try:
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
-            except FileExistsError:
-                continue
-            return path
-        raise CannotBeDone(f"{folder} holds 10,000 reports of this name.", "Move some of them away.")
-
-
-def python_of(run: Run) -> str:
-    return f"{run.interpreter.version} ({run.interpreter.path})".strip() if run.interpreter else ""
-
-
-def _code(run: Run) -> tuple[str, bool]:
-    """(commit, whether the folder held more than it). A run in a tree executed that commit and nothing else."""
-    if run.tree:
-        return run.tree, False
-    return (run.git.commit, run.git.dirty) if run.git else ("", False)
-
 
 def fact_of(run: Run) -> RunFact:
-    commit, dirty = _code(run)
+    commit, dirty = code_of(run)
     return RunFact(
         id=run.id,
         command=run.command,

@@ -59,7 +59,7 @@ class ReportTools:
         details = [f"of: {of}", f"title: {word(body.title)}" if body.title else "title: from what it is of"]
         touches = []
         if body.path:
-            touches = [Touched(self._relative(self.reports._path(body.path, "")), "")]
+            touches = [Touched(self._relative(self.reports.named(body.path)), "")]
         where = touches[0].path if touches else "reports/, under a name that is free"
         return Preview(
             title="Write a report", details=[*details, f"to: {where}"], touches=touches, pattern="create_report"
