@@ -19,7 +19,7 @@ from ..domain.wild import FileEdit
 from . import trees_merge
 from .trees_base import Bases, ignored
 from .trees_edit import Editor, Worktree
-from .trees_git import Git, checked_name, locked, remove_folder, toplevel
+from .trees_git import Git, checked_name, locked, remove_folder, toplevel, within
 from .trees_prove import Place, Provers, names_of
 from .trees_store import TreeStore, input_targets, is_code
 from .trees_work import Moved, WorkFolder, aliases_of, script_and_python, tree_env
@@ -137,6 +137,13 @@ class GitTrees(Trees):
         folder = WorkFolder(run_dir)
         here = folder.make(tree, known, cwd)
         return here, tree_env(tree, here, os.path.relpath(here, folder.place))
+
+    def place_of(self, run_dir: Path, cwd: str) -> Path:
+        """The folder of a run's own that stands for this one of the user's: where a relative path of it leads."""
+        folder = WorkFolder(run_dir)
+        root = str(folder.record().get("root", ""))
+        inside = os.path.realpath(cwd)
+        return folder.place / os.path.relpath(inside, root) if root and within(inside, root) else folder.place
 
     def inputs_changed(self, run_dir: Path) -> list[str]:
         """Inputs that were written since the run was launched. The links are no wall: they lead to the user's files,

@@ -212,6 +212,7 @@ class Engine:
         self.mind.begin()
         await self.wild.begin()
         server.add_socket(listening)
+        self.wild.serves()
         self._tasks = [
             loop.create_task(self.host.run()),
             loop.create_task(self.scheduler.run()),

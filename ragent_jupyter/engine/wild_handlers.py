@@ -67,7 +67,9 @@ class Loops(_Wild):
         """(the wish with its labels sealed away, what the person should do with the file)."""
         holdouts, path = self.engine.wild.holdouts, self.engine.project / wanted.id
         sealed = await asyncio.to_thread(holdouts.seal, path, wanted.predictions, wanted.score, wanted.mode)
-        return msgspec.structs.replace(body, holdout=sealed), holdouts.advice(path, self.engine.project)
+        return msgspec.structs.replace(body, holdout=sealed), holdouts.advice(
+            path, self.engine.project, sealed.predictions
+        )
 
 
 class OneLoop(_Wild):

@@ -29,6 +29,8 @@ from ragent_jupyter.services.wild_work import WildWork
 if TYPE_CHECKING:
     from .app import Engine
 
+_FIRST_ANSWERS_S = 2.0
+
 
 class Wild:
     """Everything of Wild Mode that one engine has. Made after the mind: a model's decisions are turns of a chat."""
@@ -38,9 +40,9 @@ class Wild:
         self.desk: WildDesk
         mind, shell = engine.mind, engine.shell
         self.trees = engine.trees
-        self.eval = WildEval(shell, engine.runs, engine.project, engine.trees)
-        engine.effects.before_launch = self.eval.before
         self.holdouts = HoldoutDesk(SealedLabels(), self._outputs)
+        self.eval = WildEval(shell, engine.runs, engine.project, engine.trees, self.holdouts.trouble)
+        engine.effects.before_launch = self.eval.before
         self.views = WildViews(
             shell,
             engine.runs,
@@ -102,6 +104,10 @@ class Wild:
         self.desk.begin()
         await self.reproductions.begin()
 
+    def serves(self) -> None:
+        """The engine listens from now on. Those who waited for that are answered first."""
+        asyncio.get_running_loop().call_later(_FIRST_ANSWERS_S, self.desk.serves)
+
     async def end(self) -> None:
         await self.desk.end()
 
@@ -116,7 +122,9 @@ class Wild:
     def _outputs(self, run_id: str) -> list[Path]:
         """Where a run writes what is its own."""
         folder = self.engine.runs.folder(run_id)
-        return [folder, folder / "work"]
+        run = self.engine.shell.runs.get(run_id)
+        here = self.trees.place_of(folder, run.cwd) if run is not None and run.tree else folder / "work"
+        return list(dict.fromkeys([folder, folder / "work", here]))
 
     def _policy(self, loop: Loop, event: LoopEvent) -> Policy:
         # The default configuration is measured by rule, whoever decides afterwards: it is what all is compared with.

@@ -164,6 +164,9 @@ def failures(trials: Sequence[TrialView], setup: Setup) -> list[Line]:
 
 
 # --- real -------------------------------------------------------------------------------------------------------------
+UNSCORED = "The sealed hold-out was not scored"  # in a verdict's `why`, where it was tried
+
+
 def real(loop: Loop, trials: Sequence[TrialView]) -> list[Line]:
     """Confirmed first, then what could not be told from the baseline, then what nobody has confirmed."""
     order = {"confirmed": 0, "not distinguishable": 1, "unconfirmed": 2, "worse": 3, "void": 4}
@@ -336,6 +339,8 @@ def _needs(loop: Loop, alerts: Sequence[Alert], now: float) -> list[Line]:
     if len(pending) > 3:
         refs = [a.id for a in pending[3:]]
         found.append(Line(text=f"{words.plural(len(refs), 'more alert')} wait for an answer.", tone="wait", refs=refs))
+    if loop.over and loop.setup.holdout is not None:
+        found += _unscored(loop)
     merge = _merge(loop)
     if merge is not None:
         found.append(merge)
@@ -347,13 +352,25 @@ def _needs(loop: Loop, alerts: Sequence[Alert], now: float) -> list[Line]:
     return found or [Line(text="Nothing needs you.")]
 
 
+def _unscored(loop: Loop) -> list[Line]:
+    """A hold-out that was sealed and not scored: a person who trusts in it must hear that."""
+    why = next((v.why.partition(UNSCORED)[2].lstrip(": ") for v in loop.verdicts if UNSCORED in v.why), "")
+    if any(v.holdout is not None for v in loop.verdicts):
+        return []
+    if why:
+        return [Line(text=f"{UNSCORED}: {words.quoted(why, 240)}", tone="bad")]
+    if any(v.verdict == "confirmed" for v in loop.verdicts):
+        return []  # it is about to be
+    return [Line(text=f"{UNSCORED}: nothing was confirmed.")]
+
+
 def _merge(loop: Loop) -> Line | None:
     """Code that proved good stands on the loop's branch until a person takes it."""
     won, base = winner(loop), base_commit(loop)
     if won is None or not won.commit or not base or won.commit == base:
         return None
     text = (
-        f"The confirmed code is commit {won.commit[:12]} on {loop.branch}; your branch does not have it. "
-        f"`ragent wild merge {loop.id}` shows the diff and merges."
+        f"The confirmed code is commit {won.commit[:12]} on {loop.branch}. "
+        f"`ragent wild merge {loop.id}` puts it on your branch, with --diff it only shows it."
     )
     return Line(text=text, tone="wait", refs=list(won.runs))

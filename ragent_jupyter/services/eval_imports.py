@@ -9,12 +9,14 @@ import ast
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from ragent_jupyter.domain.wild import Setup
 from ragent_jupyter.rules.wild_paths import path_refused
 
 MOST_MODULES = 500
 _MOST_BYTES = 1_000_000  # a longer file was generated, and is not read
+_ENTRIES = 20_000  # looked at in folders that judge
 _NATIVE = (".so", ".pyd")
 
 
@@ -62,7 +64,7 @@ class Imports:
         waiting = sorted(mine)
         while waiting and len(found) < MOST_MODULES:
             path = waiting.pop(0)
-            if not path.endswith(".py"):
+            if not path.endswith(".py") or not os.path.isfile(path):
                 continue
             for one in [*_before(path), *self._modules(path, root, top)]:
                 if one not in mine and (one + os.sep).startswith(top + os.sep):
@@ -101,6 +103,23 @@ class Imports:
                 self._known.clear()
             self._known[digest] = named(source)
         return self._known[digest]
+
+
+def imported_by(setup: Setup, root: Path, top: Path) -> list[str]:
+    """What the evaluation files of a setup import from the project, relative to root; less what they name themselves
+    and what a person let the loop change. Nothing is hashed."""
+    named = {name: os.path.join(root, os.path.expanduser(name)) for name in setup.eval_files}
+    judges = dict(named)
+    left = _ENTRIES
+    for name, path in named.items():
+        for place, folders, files in os.walk(path):
+            folders[:] = sorted(one for one in folders if not one.startswith((".", "__pycache__")))
+            left -= len(files) + 1
+            if left < 0:
+                break
+            judges |= {f"{name}/{one}": os.path.join(place, one) for one in files if one.endswith(".py")}
+    found = Imports().of(judges, os.fspath(root), os.fspath(top))
+    return [name for name in sorted(found) if not allowed(setup, name, os.fspath(root), os.fspath(top))]
 
 
 def _roots(folder: str, root: str, top: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Sealed hold-outs: labels that no run is given, and the one score that the engine computes from them.
 
-The score of the winner is taken once, from the predictions that its confirm runs have written; a score that could be
-asked for again and again would tell the labels in the end.
+The score of the winner is taken once, when the loop has ended, from the predictions that its confirm runs have
+written; a score that could be asked for again and again would tell the labels in the end.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ragent_jupyter.domain.wild import Holdout, Loop, Verdict
 from ragent_jupyter.rules.holdout_score import Table, labels_of, mode_of, scored, table
 from ragent_jupyter.rules.stats import short
 from ragent_jupyter.rules.student_t import mean
+from ragent_jupyter.rules.wild_summary import UNSCORED
 
 log = logging.getLogger("ragent.engine")
 MOST_LABELS = 64 * 2**20
@@ -72,13 +73,13 @@ class HoldoutDesk:
         self.vault.keep(id, content)
         return Holdout(id=id, predictions=name, score=score, mode=best, sha256=digest, level="sealed")
 
-    def advice(self, path: Path, project: Path) -> str:
-        """What the person should do with the file that was sealed, "" where nothing is left to do."""
-        try:
-            path.resolve().relative_to(project.resolve())
-        except ValueError:
-            return f"{path} still holds the labels. Keep it where the script does not look."
-        return f"{path} still holds the labels, inside the project. Move it away, or every run can read them."
+    def advice(self, path: Path, project: Path, predictions: str = "") -> str:
+        """What the person should do with the file that was sealed, and where runs write what is scored."""
+        said = f"{path} still holds the labels, inside the project. Move it away, or every run can read them."
+        if not path.resolve().is_relative_to(project.resolve()):
+            said = f"{path} still holds the labels. Keep it where the script does not look."
+        where = f" Each run writes {predictions} into $RAGENT_RUN_DIR; what lies in your own folder is not scored."
+        return said + (where if predictions else "")
 
     # --- scoring ------------------------------------------------------------------------------------------------------
     def score(self, holdout: Holdout, predictions: Path) -> float:
@@ -94,33 +95,51 @@ class HoldoutDesk:
 
     def of_run(self, holdout: Holdout, run_id: str) -> float:
         """The score of one run's own predictions. Blocks. Raises NotFound, CannotBeDone."""
-        tried: list[str] = []
-        for folder in self.folders(run_id):
+        places = self.folders(run_id)
+        began = max((_written(place / "tree.json") for place in places), default=0)
+        for folder in places:
             path = folder / holdout.predictions
-            if os.path.lexists(path):
+            # Where a run executes in a copy of a commit, that may hold a file of this name: it is nobody's prediction.
+            if os.path.lexists(path) and _written(path) > began:
                 if not path.resolve().is_relative_to(folder.resolve()):
                     raise CannotBeDone(f"{holdout.predictions} of {run_id} leads out of its folder.", "Write a file.")
                 return self.score(holdout, path)
-            tried.append(folder.name)
         raise NotFound(
-            f"{run_id} wrote no {holdout.predictions}.", "Let the script write it into $RAGENT_RUN_DIR or its cwd."
+            f"{run_id} wrote no {holdout.predictions}.",
+            "Let the script write it into $RAGENT_RUN_DIR: a folder that all runs share is not looked at.",
         )
 
+    def trouble(self, holdout: Holdout, run_id: str) -> str:
+        """Why this run's predictions could not be scored, "" where they could: a person hears it after the first run,
+        not after the night. Blocks. The score itself is forgotten."""
+        try:
+            self.of_run(holdout, run_id)
+        except (RagentError, OSError) as error:
+            return f"The hold-out of {run_id} could not be scored: {error}"
+        return ""
+
     async def scored(self, loop: Loop, verdicts: list[Verdict]) -> list[Verdict]:
-        """The verdicts, the best confirmed one with its hold-out score: the mean over its runs. Never raises."""
+        """The verdicts, the best confirmed one with its hold-out score: the mean over its runs. Never raises.
+
+        A loop that went on after an end may have another winner at the next one; that this is another look is said.
+        """
         holdout = loop.setup.holdout
-        won = [v for v in verdicts if v.verdict == "confirmed" and v.mean is not None and v.holdout is None]
+        won = [v for v in verdicts if v.verdict == "confirmed" and v.mean is not None]
         if holdout is None or not won:
             return verdicts
         sign = 1.0 if loop.setup.mode == "min" else -1.0
         winner = min(won, key=lambda v: sign * (v.mean or 0.0))
+        if winner.holdout is not None or UNSCORED in winner.why:
+            return verdicts
+        looks = sum(v.holdout is not None for v in verdicts)
         ours, trouble = await asyncio.to_thread(self._each, holdout, winner.runs)
         theirs, _ = await asyncio.to_thread(self._each, holdout, winner.baseline_runs)
         if not ours:
-            why = f"{winner.why} The sealed hold-out was not scored: {trouble}"
+            why = f"{winner.why} {UNSCORED}: {trouble}"
             return [replace(v, why=why) if v is winner else v for v in verdicts]
         said = f" On the sealed hold-out: {holdout.score} {short(mean(ours))} over {_runs(len(ours))}"
         said += f", the baseline {short(mean(theirs))}." if theirs else "."
+        said += f" These labels were looked at {looks + 1} times by now." if looks else ""
         told = replace(winner, holdout=mean(ours), why=winner.why + said)
         return [told if v is winner else v for v in verdicts]
 
@@ -135,6 +154,14 @@ class HoldoutDesk:
                 trouble = trouble or str(error)
                 log.warning("no hold-out score of %s: %s", run_id, error)
         return found, trouble or "it has no runs."
+
+
+def _written(path: Path) -> int:
+    """When a file was written last, ns; 0 where there is none."""
+    try:
+        return os.lstat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _runs(n: int) -> str:

@@ -40,6 +40,7 @@ from . import silences
 from .shell import Change, Shell
 from .wild_book import entry_id
 from .wild_driver import Driver
+from .wild_merging import chosen, of_commit
 from .wild_view import WildViews
 from .wild_work import WildWork
 
@@ -109,6 +110,7 @@ class WildDesk:
         self._recent: dict[str, deque[Entry]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._late: set[asyncio.Task[None]] = set()
+        self._serving = asyncio.Event()
         views.recent = self.recent
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -363,7 +365,10 @@ class WildDesk:
         task.add_done_callback(self._late.discard)
 
     async def _finished(self, loop: Loop) -> None:
-        """Do what was left undone of a loop's end. What a person asked to spare, and what a limit ends, is spared."""
+        """Do what was left undone of a loop's end. What a person asked to spare, and what a limit ends, is spared.
+
+        The report is hundreds of files and a notebook: doors that wait for the engine's first answer come before it.
+        """
         wishes = [e for e in self.recent(loop.id) if isinstance(e.action, dict) and e.action.get("wish") == "stop"]
         spared = loop.end != "stopped" or (wishes and wishes[-1].result == _SPARED)
         try:
@@ -374,15 +379,16 @@ class WildDesk:
         except RagentError as error:
             log.error("the sweeps of loop %s were not ended: %s", loop.id, error)
         if not loop.report:
+            await self._serving.wait()
             await self._report_of(loop.id)
+
+    def serves(self) -> None:
+        """The engine answers, and has answered those who waited for it."""
+        self._serving.set()
 
     async def _report_of(self, loop_id: str) -> None:
         with contextlib.suppress(asyncio.CancelledError):
-            try:
-                path = await self.work.report(self.get(loop_id))
-                await self.shell.commit([Change("wild_changed", replace(self.get(loop_id), report=path))])
-            except RagentError as error:
-                log.error("the report of loop %s was not written: %s", loop_id, error)
+            await self.work.finish(loop_id, self._remember)
 
     async def steer(self, loop_id: str, wish: Steer, by: str = "") -> Loop:
         text = self.redact(wish.text.strip())
@@ -455,28 +461,18 @@ class WildDesk:
             raise WrongMoment(f"Loop {loop.id} changed no code.", "It ran in your own folder.")
         return self.trees
 
-    def _commit(self, loop: Loop, wanted: str) -> str:
-        if wanted:
-            found = [commit for commit in loop.commits if commit.startswith(wanted) and len(wanted) >= 7]
-            if len(found) != 1:
-                raise NotFound(
-                    f"{wanted[:40]!r} is no commit of this loop.", f"Its commits: {', '.join(loop.commits)}."
-                )
-            return found[0]
-        won = [v.commit for v in loop.verdicts if v.verdict == "confirmed" and v.commit]
-        return won[-1] if won else loop.commits[-1]
-
     async def diff(self, loop_id: str, commit: str = "") -> str:
         loop = self.get(loop_id)
         trees = self._trees(loop)
-        return await asyncio.to_thread(trees.diff, loop.commits[0], self._commit(loop, commit))
+        return await asyncio.to_thread(trees.diff, loop.commits[0], chosen(loop, commit))
 
     async def merge(self, loop_id: str, wish: MergeLoop, by: str = "") -> MergeReply:
         loop = self.get(loop_id)
         trees = self._trees(loop)
-        commit = self._commit(loop, wish.commit)
+        commit = chosen(loop, wish.commit)
         async with self._locks.setdefault(loop_id, asyncio.Lock()):
             text = await asyncio.to_thread(trees.merge, loop_id, commit, by)
+        text += f" {of_commit(loop, commit)}"
         shown = await asyncio.to_thread(trees.diff, loop.commits[0], commit)
         loop = self.get(loop_id)
         await self._wish(loop, loop, "merge", by, text)

@@ -73,11 +73,13 @@ class Hands(Protocol):
     async def stop_sweeps(self, loop: Loop, *, now: bool) -> None: ...
     async def hold_sweeps(self, loop: Loop) -> None: ...
     @property
-    def look_again(self) -> Callable[[Run], Awaitable[None]]:
-        """Whether what judges a run was changed under it."""
+    def look_again(self) -> Callable[[Run], Awaitable[str]]:
+        """Whether what judges a run was changed under it; what a person should hear of it, or ""."""
 
     async def judged(self, loop: Loop, view: View) -> list[Verdict]: ...
-    async def report(self, loop: Loop) -> str: ...
+    async def finish(self, loop_id: str, remember: Callable[[Entry], None]) -> None:
+        """What belongs to an end that stands in the record: its score on a hold-out, its report."""
+
     def disk(self, loop: Loop) -> Awaitable[int]: ...
 
 
@@ -152,7 +154,10 @@ class Driver(Book):
         for run in self.views.runs_of(self.loop):
             if self.views.read_out(run) and not self.views.checked(run):
                 try:
-                    await self.hands.look_again(run)
+                    if told := await self.hands.look_again(run):
+                        seen = [Seen(kind="run", ref=run.id)]
+                        line = self.entry(self.loop, "engine", evidence=seen, outcome="noted", result=told)
+                        await self.commit(self.loop, [line])
                 except (RagentError, OSError) as error:  # tried again; until then its value does not count
                     log.error("run %s was not looked at again: %s", run.id, error)
         spent = self.spent(self.loop)
@@ -463,12 +468,7 @@ class Driver(Book):
             loop, "rule", who=f"rule:{move.budget or move.end}", reasoning=move.why, result=f"Ended: {move.end}."
         )
         await self.commit(rules.ended(loop, move, now), [line], type="wild_ended")
-        try:
-            path = await self.hands.report(self.loop)
-        except RagentError as error:
-            log.error("the report of loop %s was not written: %s", loop.id, error)
-            return
-        await self.commit(replace(self.loop, report=path))
+        await self.hands.finish(loop.id, self.remember)
 
 
 __all__ = ["Driver"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from ragent_jupyter.domain.run import Run
-from ragent_jupyter.domain.wild import Loop
+from ragent_jupyter.domain.run import Run, RunStatus
+from ragent_jupyter.domain.wild import Holdout, Loop
 from ragent_jupyter.rules import run_life
 from ragent_jupyter.rules.wild_evidence import drifted, put_back, voided
 from ragent_jupyter.runfiles.jsonl import atomic_write
@@ -36,19 +37,31 @@ class Code(Protocol):
 class WildEval:
     """What was seen lies in each run's folder, so that a crash between the two looks loses nothing."""
 
-    def __init__(self, shell: Shell, runs: RunsDesk, project: Path, code: Code) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        runs: RunsDesk,
+        project: Path,
+        code: Code,
+        unscored: Callable[[Holdout, str], str] = lambda holdout, run_id: "",
+    ) -> None:
+        """unscored: why a run's predictions for a sealed hold-out could not be scored; blocks."""
+        self.unscored = unscored
         self.code = code
         self.shell = shell
         self.runs = runs
         self.project = project
         self.files = EvalFiles()
+        self._told: set[str] = set()  # loops whose hold-out was spoken about
         self._checked: set[str] = set()  # asked at every step of a loop: the disk is looked at until it says yes
 
     def _loop(self, run: Run) -> Loop | None:
         """The loop, where there is something to look at."""
         sweep = self.shell.sweeps.get(run.sweep_id or "")
         loop = self.shell.loops.get(sweep.loop_id) if sweep is not None and sweep.loop_id else None
-        return loop if loop is not None and (loop.setup.eval_files or run.tree) else None
+        if loop is None:
+            return None
+        return loop if loop.setup.eval_files or run.tree or loop.setup.holdout is not None else None
 
     def before(self, run: Run, run_dir: Path, cwd: str) -> None:
         """Called in a thread right before a launch. cwd: where the run will execute. Raises OSError."""
@@ -80,16 +93,27 @@ class WildEval:
             self._checked.add(run.id)
         return done
 
-    async def after(self, run: Run) -> None:
-        """The second look, once the run has ended; void says what changed."""
+    async def after(self, run: Run) -> str:
+        """The second look, once the run has ended; void says what changed. What a person should hear, or ""."""
         loop = self._loop(run)
         if loop is None or self.checked(run):
-            return
+            return ""
         void = await asyncio.to_thread(self._compare, loop, run, self.runs.folder(run.id))
         if void and void != run.void:
             log.warning("run %s is void: %s", run.id, void)
             await self.runs.feed(run.id, run_life.Edit({"void": void}))
         await asyncio.to_thread(_write, self.runs.folder(run.id) / _AFTER, {"void": void})
+        return await self._predicted(loop, run)
+
+    async def _predicted(self, loop: Loop, run: Run) -> str:
+        """What is wrong with the predictions of the loop's first good run: a night would end without a score."""
+        holdout = loop.setup.holdout
+        if holdout is None or loop.baseline is not None or run.status is not RunStatus.FINISHED:
+            return ""
+        if loop.id in self._told:
+            return ""
+        self._told.add(loop.id)
+        return await asyncio.to_thread(self.unscored, holdout, run.id)
 
     def _compare(self, loop: Loop, run: Run, folder: Path) -> str:
         if run.tree:

@@ -27,7 +27,7 @@ from ragent_jupyter.rules.sweep_space import expand
 from ragent_jupyter.runfiles import with_constants
 
 from . import wild_scripts
-from .eval_files import EvalFiles
+from .eval_imports import imported_by
 from .runs import Interpreters, RunsDesk
 
 _MOST_COMMAND = 64 * 1024
@@ -281,19 +281,14 @@ def _eval_files(body: CreateLoop, cwd: Path, project: Path) -> list[str]:
     """As given, once it is known that each is there, and the modules of the project that they import: shown, guarded
     and hashed like them. Raises CannotBeDone."""
     files = body.eval_files or []
-    paths: dict[str, str] = {}
     for name in files:
         path = cwd / os.path.expanduser(name)
         if not name.strip() or "\0" in name or not os.path.exists(path):  # False for a name too long to be one
             raise CannotBeDone(
                 f"The evaluation file {name[:100]!r} does not exist in {cwd}.", "Name files relative to that folder."
             )
-        paths[name] = os.path.join(cwd, os.path.expanduser(name))
     wanted = Setup(command="", cwd=str(cwd), eval_files=list(files), may_edit=list(body.may_edit))
-    top = project if cwd.is_relative_to(project) else cwd
-    seen = EvalFiles().look_now(wanted, cwd, top).files
-    inside = [f"{name.rstrip('/')}/" for name in files]
-    return [*files, *(n for n in seen if n not in files and not n.startswith(tuple(inside)))] if files else []
+    return [*files, *imported_by(wanted, cwd, project if cwd.is_relative_to(project) else cwd)]
 
 
 def plausible(one: Ignored) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -24,16 +24,7 @@ from .folder_size import size_of
 from .runs import RunsDesk
 from .shell import Shell
 from .sweeps import SweepsDesk
-
-
-class Reports(Protocol):
-    async def write(self, loop_id: str) -> str: ...
-
-
-class Scores(Protocol):
-    """The sealed hold-out: a run's predictions against labels that no run was given."""
-
-    async def scored(self, loop: Loop, verdicts: list[Verdict]) -> list[Verdict]: ...
+from .wild_ending import Ending, Reports, Scores
 
 
 class WildWork:
@@ -47,7 +38,7 @@ class WildWork:
         project: Path,
         *,
         check_model: Callable[[str], None],
-        look_again: Callable[[Run], Awaitable[None]],
+        look_again: Callable[[Run], Awaitable[str]],
         scores: Scores | None = None,
     ) -> None:
         self.shell = shell
@@ -58,7 +49,7 @@ class WildWork:
         self.project = project
         self.check_model = check_model
         self.look_again = look_again
-        self.scores = scores
+        self.finish = Ending(shell, reports, scores).finish
 
     def folder(self, loop_id: str) -> Path:
         return self.project / ".ragent" / "loops" / loop_id
@@ -194,8 +185,6 @@ class WildWork:
     # -----------------------------------------------------------------------------------------------------
     async def judged(self, loop: Loop, view: View) -> list[Verdict]:
         found = verdicts(view, loop.sweep)
-        if self.scores is not None and loop.setup.holdout is not None:
-            found = await self.scores.scored(loop, found)
         return [replace(verdict, sweep=loop.sweep, metric=loop.setup.metric) for verdict in found]
 
     async def report(self, loop: Loop) -> str:

@@ -240,8 +240,8 @@ def test_code_that_proved_good_is_offered_for_merging_and_only_that() -> None:
     loop = judged(night, commits=[BASE, CODE])
     (line,) = summary(loop, night.trials, [], NOW).needs
     assert line.text == (
-        "The confirmed code is commit c0dec0dec0de on ragent/wld_1; your branch does not have it. "
-        "`ragent wild merge wld_1` shows the diff and merges."
+        "The confirmed code is commit c0dec0dec0de on ragent/wld_1. "
+        "`ragent wild merge wld_1` puts it on your branch, with --diff it only shows it."
     )
     worse = replace(loop, verdicts=[replace(v, verdict="not distinguishable") for v in loop.verdicts])
     assert [x.text for x in summary(worse, night.trials, [], NOW).needs] == ["Nothing needs you."]

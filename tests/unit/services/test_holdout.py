@@ -265,3 +265,37 @@ def test_a_winner_without_predictions_says_so(desk: HoldoutDesk, tmp_path: Path)
     gone = replace(held, id="hold_" + "0" * 16)
     (found,) = asyncio.run(desk.scored(loop_with(gone), [verdict("confirmed", 0.5, ["run_9"])]))
     assert found.verdict == "confirmed" and "was not scored" in found.why
+
+
+def test_only_the_best_of_all_is_scored_and_another_look_is_called_one(desk: HoldoutDesk, tmp_path: Path) -> None:
+    held = desk.seal(labels(tmp_path), "preds.csv", "accuracy")
+    for run in ("run_1", "run_2"):
+        predict(tmp_path, run, "7\n3\n7\n1")
+    first = replace(verdict("confirmed", 0.4, ["run_1"]), holdout=1.0)
+    worse = verdict("confirmed", 0.5, ["run_2"])
+    assert asyncio.run(desk.scored(loop_with(held), [first, worse])) == [first, worse]
+    _, again = asyncio.run(desk.scored(loop_with(held), [first, verdict("confirmed", 0.3, ["run_2"])]))
+    assert again.holdout == 1.0 and again.why.endswith("These labels were looked at 2 times by now.")
+    untold = replace(worse, why="Better. The sealed hold-out was not scored: run_9 wrote no preds.csv.")
+    assert asyncio.run(desk.scored(loop_with(held), [untold])) == [untold], "said once"
+
+
+def test_a_file_of_the_commit_is_nobody_s_prediction(desk: HoldoutDesk, tmp_path: Path) -> None:
+    held = desk.seal(labels(tmp_path), "preds.csv", "accuracy")
+    predict(tmp_path, "run_1", "7\n3\n7\n1")
+    [place, *_] = desk.folders("run_1")
+    (place / "tree.json").write_text("{}")
+    os.utime(place / "tree.json", (2e9, 2e9))  # written after the copies of the commit, before the program began
+    with pytest.raises(NotFound):
+        desk.of_run(held, "run_1")
+    os.utime(place / "preds.csv", (2e9 + 1, 2e9 + 1))
+    assert desk.of_run(held, "run_1") == 1.0
+
+
+def test_what_is_wrong_with_predictions_is_told_without_a_score(desk: HoldoutDesk, tmp_path: Path) -> None:
+    held = desk.seal(labels(tmp_path), "preds.csv", "accuracy")
+    predict(tmp_path, "run_1", "7\n3\n7\n1")
+    assert desk.trouble(held, "run_1") == ""
+    predict(tmp_path, "run_2", "7\n3")
+    assert "2 predictions for 4 hold-out rows" in desk.trouble(held, "run_2")
+    assert "wrote no preds.csv" in desk.trouble(held, "run_9")
