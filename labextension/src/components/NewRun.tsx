@@ -1,8 +1,8 @@
 import * as React from 'react';
 import { useDoing, useHost, usePanel } from '../hooks';
+import { requestId } from '../models/once';
 import { asRequest, BLANK, type Draft } from '../models/panel';
-import { IconButton } from './Icon';
-import { Notice } from './Notice';
+import { FormFrame } from './FormFrame';
 
 /** As they are typed, in any language. */
 const EXAMPLE = {
@@ -10,10 +10,6 @@ const EXAMPLE = {
   primary: 'val_loss',
   env: 'NAME=VALUE'
 };
-
-function newRequestId(): string {
-  return crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
-}
 
 /** A run to start. What is typed survives closing, reloads and refusals. */
 export function NewRun(): JSX.Element {
@@ -26,7 +22,7 @@ export function NewRun(): JSX.Element {
   } | null>(null);
   const [known, setKnown] = React.useState<string[]>([]);
   // One id for one form: pressing twice, or again after a lost answer, starts one run.
-  const request = React.useRef(newRequestId());
+  const request = React.useRef(requestId());
   const command = React.useRef<HTMLTextAreaElement>(null);
   const id = React.useId();
 
@@ -53,7 +49,7 @@ export function NewRun(): JSX.Element {
 
   const set = (part: Partial<Draft>) => {
     setWrong(null);
-    request.current = newRequestId();
+    request.current = requestId();
     panel.set({ draft: { ...draft, ...part } });
   };
   const start = () => {
@@ -112,28 +108,19 @@ export function NewRun(): JSX.Element {
   );
 
   return (
-    <form
-      className="rg-form"
-      aria-label={trans.__('New run')}
-      onSubmit={event => {
-        event.preventDefault();
-        start();
-      }}
-      onKeyDown={event => {
-        if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
-          event.preventDefault();
-          start();
-        }
+    <FormFrame
+      title={trans.__('New run')}
+      verb={busy ? trans.__('Starting…') : trans.__('Start run')}
+      busy={busy}
+      error={error}
+      lead={trans.__('Not started.')}
+      onErrorClose={clear}
+      onSend={start}
+      onClear={() => {
+        panel.set({ draft: BLANK });
+        setWrong(null);
       }}
     >
-      <header className="rg-head">
-        <IconButton
-          icon="back"
-          label={trans.__('Back')}
-          onClick={() => panel.back()}
-        />
-        <h2>{trans.__('New run')}</h2>
-      </header>
       {field(
         'command',
         trans.__('Command'),
@@ -214,29 +201,6 @@ export function NewRun(): JSX.Element {
           'One NAME=VALUE a line. Tokens of Jupyter and keys of models are never passed on.'
         )
       )}
-      {error && (
-        <Notice error={error} lead={trans.__('Not started.')} onClose={clear} />
-      )}
-      <div className="rg-buttons rg-form-end">
-        <button
-          type="submit"
-          className="rg-button rg-primary"
-          disabled={busy}
-          title={trans.__('Ctrl+Enter')}
-        >
-          {busy ? trans.__('Starting…') : trans.__('Start run')}
-        </button>
-        <button
-          type="button"
-          className="rg-button rg-quiet"
-          onClick={() => {
-            panel.set({ draft: BLANK });
-            setWrong(null);
-          }}
-        >
-          {trans.__('Clear form')}
-        </button>
-      </div>
-    </form>
+    </FormFrame>
   );
 }

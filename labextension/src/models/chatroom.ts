@@ -1,10 +1,9 @@
 /** One chat as a panel shows it: a snapshot, then its events, told at the pace of the screen. */
-import { Signal, type ISignal } from '@lumino/signaling';
 import type { ApiError } from '../api';
 import type { Envelope } from '../wire';
 import { chatOf, fold, TURN_OVER, withOlder, type Chat } from './chat';
 import { asApiError, type ChatDesk } from './chatdesk';
-import { Frame } from './frame';
+import { Living } from './living';
 
 const PAGE = 20;
 
@@ -15,47 +14,26 @@ export interface RoomView {
   loadingOlder: boolean;
 }
 
-export class Room {
-  private view_: RoomView = {
-    phase: 'loading',
-    chat: null,
-    error: null,
-    loadingOlder: false
-  };
+export class Room extends Living<RoomView> {
   private attempt = 0;
-  private running = false;
   /** What is told while a snapshot is on its way; null when none is. */
   private pending: Envelope[] | null = null;
-  private readonly _changed = new Signal<this, void>(this);
-  private readonly frame = new Frame(() => this._changed.emit());
 
   constructor(
     readonly desk: ChatDesk,
     readonly id: string
-  ) {}
-
-  get changed(): ISignal<this, void> {
-    return this._changed;
-  }
-
-  view = (): RoomView => this.view_;
-
-  start(): void {
-    const { project } = this.desk;
-    this.running = true;
-    project.feed.received.connect(this.hear);
-    project.feed.gap.connect(this.reload);
-    project.awakeChanged.connect(this.wake);
-    void this.load();
+  ) {
+    super(desk.project, {
+      phase: 'loading',
+      chat: null,
+      error: null,
+      loadingOlder: false
+    });
   }
 
   stop(): void {
-    const { project } = this.desk;
-    this.running = false;
+    super.stop();
     this.attempt += 1;
-    project.feed.received.disconnect(this.hear);
-    project.feed.gap.disconnect(this.reload);
-    project.awakeChanged.disconnect(this.wake);
   }
 
   /** Reads the newest turns again. Older ones that were read stay. */
@@ -122,11 +100,6 @@ export class Room {
     }
   }
 
-  /** Tells now, not at the next frame. */
-  flush(): void {
-    this.frame.flush();
-  }
-
   /** What a request has changed is told by an event; where none can come, it is read. */
   caughtUp(): void {
     if (this.desk.project.feed.state.kind !== 'live') {
@@ -134,20 +107,16 @@ export class Room {
     }
   }
 
-  private reload = (): void => void this.load();
-
-  private wake = (_: unknown, awake: boolean): void => {
+  protected wake(): void {
     // What was written while nobody looked is not told again: saved events are, pieces of text are not.
-    if (awake) {
-      const { chat } = this.view_;
-      const turn = chat?.turns[chat.turns.length - 1];
-      if (!chat || !turn || !TURN_OVER.has(turn.status)) {
-        void this.load();
-      }
+    const { chat } = this.view_;
+    const turn = chat?.turns[chat.turns.length - 1];
+    if (!chat || !turn || !TURN_OVER.has(turn.status)) {
+      void this.load();
     }
-  };
+  }
 
-  private hear = (_: unknown, envelope: Envelope): void => {
+  protected hear(envelope: Envelope): void {
     if (envelope.topic !== 'sessions') {
       return;
     }
@@ -165,10 +134,5 @@ export class Room {
         void this.load();
       }
     }
-  };
-
-  private set(part: Partial<RoomView>): void {
-    this.view_ = { ...this.view_, ...part };
-    this.frame.ring();
   }
 }

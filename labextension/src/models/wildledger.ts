@@ -1,9 +1,8 @@
 /** The ledger of one loop as a panel shows it: its newest page, older ones when asked for, then what is told. */
-import { Signal, type ISignal } from '@lumino/signaling';
 import type { ApiError } from '../api';
 import type { Entry, Envelope } from '../wire';
 import { asApiError } from './chatdesk';
-import { Frame } from './frame';
+import { Living } from './living';
 import { isBehind, joined, NO_JOURNAL, wholeEntry, type Journal } from './wild';
 import type { WildDesk } from './wilddesk';
 
@@ -20,49 +19,24 @@ export interface LedgerView {
   loadingOlder: boolean;
 }
 
-export class Ledger {
-  private view_: LedgerView = {
-    phase: 'loading',
-    journal: NO_JOURNAL,
-    error: null,
-    loadingOlder: false
-  };
-  private running = false;
+export class Ledger extends Living<LedgerView> {
   private reading = false;
   private again = false;
-  private readonly _changed = new Signal<this, void>(this);
-  private readonly frame = new Frame(() => this._changed.emit());
 
   constructor(
     readonly desk: WildDesk,
     readonly id: string
-  ) {}
-
-  get changed(): ISignal<this, void> {
-    return this._changed;
-  }
-
-  view = (): LedgerView => this.view_;
-
-  start(): void {
-    const { project } = this.desk;
-    this.running = true;
-    project.feed.received.connect(this.hear);
-    project.feed.gap.connect(this.reload);
-    project.awakeChanged.connect(this.wake);
-    void this.newer();
-  }
-
-  stop(): void {
-    const { project } = this.desk;
-    this.running = false;
-    project.feed.received.disconnect(this.hear);
-    project.feed.gap.disconnect(this.reload);
-    project.awakeChanged.disconnect(this.wake);
+  ) {
+    super(desk.project, {
+      phase: 'loading',
+      journal: NO_JOURNAL,
+      error: null,
+      loadingOlder: false
+    });
   }
 
   /** Reads what came after the newest known entry; where nothing is known, the newest page. */
-  async newer(): Promise<void> {
+  async load(): Promise<void> {
     if (this.reading) {
       this.again = true;
       return;
@@ -127,20 +101,7 @@ export class Ledger {
     }
   }
 
-  /** Tells now, not at the next frame. */
-  flush(): void {
-    this.frame.flush();
-  }
-
-  private reload = (): void => void this.newer();
-
-  private wake = (_: unknown, awake: boolean): void => {
-    if (awake) {
-      void this.newer();
-    }
-  };
-
-  private hear = (_: unknown, { type, data }: Envelope): void => {
+  protected hear({ type, data }: Envelope): void {
     if (type !== 'wild_entry' || (data as Partial<Entry>).loop_id !== this.id) {
       return;
     }
@@ -153,12 +114,7 @@ export class Ledger {
     ]);
     this.set({ journal });
     if (isBehind(journal)) {
-      void this.newer();
+      void this.load();
     }
-  };
-
-  private set(part: Partial<LedgerView>): void {
-    this.view_ = { ...this.view_, ...part };
-    this.frame.ring();
   }
 }

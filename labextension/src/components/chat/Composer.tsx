@@ -3,12 +3,13 @@ import type { ApiError } from '../../api';
 import { useHost, usePanel } from '../../hooks';
 import { Beat } from '../../models/beat';
 import { asApiError } from '../../models/chatdesk';
+import { requestId } from '../../models/once';
 import type { Attachment, Session, Turn } from '../../wire';
 import { Icon, IconButton } from '../Icon';
 import { Notice } from '../Notice';
 import { ModePill, ModelName, type Mode } from './Pills';
 import { Queue } from './Queue';
-import { made, requestId, useRoom } from './room';
+import { made, useRoom } from './room';
 import { askingAt, useHits, type Asking } from './suggest';
 import { useDictation } from './dictation';
 

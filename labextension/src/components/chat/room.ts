@@ -41,9 +41,3 @@ export function dollars(n: number): string {
       ? `<$0.01`
       : `$${n.toFixed(n < 10 ? 2 : n < 100 ? 1 : 0)}`;
 }
-
-/** An id for a request that may be sent twice and must count once. */
-export const requestId = (): string =>
-  typeof crypto !== 'undefined' && 'randomUUID' in crypto
-    ? crypto.randomUUID()
-    : `${Date.now()}-${Math.random().toString(36).slice(2)}`;

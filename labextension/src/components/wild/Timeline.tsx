@@ -2,7 +2,7 @@ import * as React from 'react';
 import { ago, moment } from '../../format';
 import { useHost, useLiving, useLoopNow, useSignal } from '../../hooks';
 import { ALL_ENTRIES, filtered, type EntryFilter } from '../../models/wild';
-import { Ledger, LEDGER_PAGE } from '../../models/wildledger';
+import { Ledger } from '../../models/wildledger';
 import {
   byWord,
   entryLine,
@@ -15,8 +15,14 @@ import { Notice } from '../Notice';
 import { ByGlyph } from './LoopGlyph';
 import { Cost, Evidence, Ref } from './Ref';
 
-/** So many lines are laid out at once, and only where somebody looks. */
+/** So many lines are drawn or not drawn together. */
 const BLOCK = 50;
+/** Of a line that was never drawn, px. */
+const LINE = 34;
+
+/** Told by the browser of what has `content-visibility: auto`, when it comes near the screen or leaves it. */
+const SKIPS = 'contentvisibilityautostatechange';
+const TELLS = `on${SKIPS}` in document.documentElement;
 
 interface Placed {
   entry: Entry;
@@ -49,22 +55,14 @@ export function Timeline({ loop }: { loop: Loop }): JSX.Element {
   );
   const view = useSignal(ledger.changed, ledger.view);
   const [filter, setFilter] = React.useState<EntryFilter>(ALL_ENTRIES);
-  const [room, setRoom] = React.useState(LEDGER_PAGE);
   const now = useLoopNow(10_000);
   const { entries, total } = view.journal;
   const newest = React.useMemo(
     () => [...filtered(entries, filter)].reverse(),
     [entries, filter]
   );
-  const shown = newest.slice(0, room);
+  const blocks = React.useMemo(() => inBlocks(newest), [newest]);
   const first = entries[0]?.n ?? 1;
-  const more = newest.length > room || first > 1;
-  const older = () => {
-    setRoom(room + LEDGER_PAGE);
-    if (newest.length <= room + LEDGER_PAGE) {
-      void ledger.older();
-    }
-  };
   const people: Entry['by'][] = ['human', 'rule', 'model', 'engine'];
   const isFiltered = filter !== ALL_ENTRIES;
   return (
@@ -79,7 +77,7 @@ export function Timeline({ loop }: { loop: Loop }): JSX.Element {
         </span>
       </h3>
       {view.phase === 'failed' && view.error ? (
-        <Notice error={view.error} onRetry={() => void ledger.newer()} />
+        <Notice error={view.error} onRetry={() => void ledger.load()} />
       ) : view.phase === 'ready' && !entries.length ? (
         <p className="rg-nodata">
           {trans.__(
@@ -127,25 +125,13 @@ export function Timeline({ loop }: { loop: Loop }): JSX.Element {
           </select>
         </div>
       )}
-      {inBlocks(shown).map(block => (
-        <ol
+      {blocks.map((block, i) => (
+        <Block
           key={Math.floor(block[0].entry.n / BLOCK)}
-          className="rg-entries"
-          style={{ containIntrinsicHeight: `auto ${block.length * 34}px` }}
-        >
-          {block.map(({ entry, first }) => (
-            <React.Fragment key={entry.n}>
-              {first && (
-                <li className="rg-entry-break rg-dim">
-                  {entry.iteration > 0
-                    ? trans.__('iteration %1', entry.iteration)
-                    : trans.__('before the first iteration')}
-                </li>
-              )}
-              <EntryRow entry={entry} now={now} />
-            </React.Fragment>
-          ))}
-        </ol>
+          lines={block}
+          now={now}
+          always={i === 0}
+        />
       ))}
       {isFiltered && entries.length > 0 && (
         <p className="rg-dim" role="status">
@@ -157,18 +143,72 @@ export function Timeline({ loop }: { loop: Loop }): JSX.Element {
           )}
         </p>
       )}
-      {more && (
+      {first > 1 && (
         <button
           type="button"
           className="rg-button rg-quiet"
           disabled={view.loadingOlder}
-          onClick={older}
+          onClick={() => void ledger.older()}
         >
           {trans.__('Show older entries')}
         </button>
       )}
       {view.phase === 'ready' && view.error && <Notice error={view.error} />}
     </section>
+  );
+}
+
+/** Lines that are there only while somebody looks near them; where the browser does not tell when, always. */
+function Block(props: {
+  lines: Placed[];
+  now: number;
+  always: boolean;
+}): JSX.Element {
+  const { lines, now, always } = props;
+  const { trans } = useHost();
+  const box = React.useRef<HTMLOListElement>(null);
+  const [near, setNear] = React.useState(!TELLS);
+  const [height, setHeight] = React.useState(lines.length * LINE);
+  const drawn = always || near;
+  React.useEffect(() => {
+    const element = box.current!;
+    const look = (event: Event) => {
+      const { skipped } = event as Event & { skipped: boolean };
+      if (event.target !== element) {
+        return;
+      }
+      if (skipped) {
+        setHeight(element.offsetHeight);
+      }
+      // What a person has opened stays open.
+      setNear(!skipped || !!element.querySelector('details[open]'));
+    };
+    element.addEventListener(SKIPS, look);
+    return () => element.removeEventListener(SKIPS, look);
+  }, []);
+  return (
+    <ol
+      ref={box}
+      className="rg-entries"
+      style={{
+        containIntrinsicHeight: `auto ${height}px`,
+        minHeight: drawn ? undefined : height
+      }}
+    >
+      {drawn &&
+        lines.map(({ entry, first }) => (
+          <React.Fragment key={entry.n}>
+            {first && (
+              <li className="rg-entry-break rg-dim">
+                {entry.iteration > 0
+                  ? trans.__('iteration %1', entry.iteration)
+                  : trans.__('before the first iteration')}
+              </li>
+            )}
+            <EntryRow entry={entry} now={now} />
+          </React.Fragment>
+        ))}
+    </ol>
   );
 }
 

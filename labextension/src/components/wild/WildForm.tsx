@@ -9,9 +9,9 @@ import {
   withAnswers,
   type WildDraft
 } from '../../models/wilddraft';
+import { requestId } from '../../models/once';
 import type { Loop, ModelInfo } from '../../wire';
-import { IconButton } from '../Icon';
-import { Notice } from '../Notice';
+import { FormFrame } from '../FormFrame';
 import { CheckedView } from './CheckedView';
 import { AutonomyField, Choice } from './fields';
 import { LimitFields } from './LimitsForm';
@@ -22,9 +22,6 @@ const EXAMPLE = {
   command: 'python train.py',
   edit: 'model.py, src/**/*.py'
 };
-
-const newRequestId = (): string =>
-  crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
 
 /** What a check depends on: limits and autonomy may change after it. */
 const keyOf = (draft: WildDraft): string => {
@@ -50,7 +47,7 @@ export function WildForm(): JSX.Element {
   const draft = { ...typed, policy };
   const [wrongKnob, setWrongKnob] = React.useState<string | null>(null);
   // One id for one form: pressing twice, or again after a lost answer, starts one loop.
-  const request = React.useRef(newRequestId());
+  const request = React.useRef(requestId());
   const goal = React.useRef<HTMLTextAreaElement>(null);
   const found = React.useRef<HTMLHeadingElement>(null);
   const id = React.useId();
@@ -68,11 +65,11 @@ export function WildForm(): JSX.Element {
     wild.checked = next;
     keep(next);
     setWrongKnob(null);
-    request.current = newRequestId();
+    request.current = requestId();
   };
   const set = (part: Partial<WildDraft>) => {
     setWrong(null);
-    request.current = newRequestId();
+    request.current = requestId();
     panel.set({ wild: { ...typed, ...part } });
   };
   const fresh = checked !== null && checked.key === keyOf(typed);
@@ -153,31 +150,40 @@ export function WildForm(): JSX.Element {
       panel.openLoop(loop.id);
     });
   };
-  const go = () => (fresh ? start() : check());
 
   return (
-    <form
-      className="rg-form rg-wild-form"
-      aria-label={trans.__('Start a loop')}
-      onSubmit={event => {
-        event.preventDefault();
-        go();
+    <FormFrame
+      title={trans.__('Start a loop')}
+      className="rg-wild-form"
+      verb={
+        fresh
+          ? busy
+            ? trans.__('Starting…')
+            : trans.__('Start loop')
+          : busy
+            ? trans.__('Checking…')
+            : checked
+              ? trans.__('Check again')
+              : trans.__('Check')
+      }
+      busy={busy}
+      error={error}
+      lead={lead}
+      onErrorClose={clear}
+      onSend={() => (fresh ? start() : check())}
+      onClear={() => {
+        panel.set({ wild: BLANK_LOOP });
+        setChecked(null);
+        setWrong(null);
       }}
-      onKeyDown={event => {
-        if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
-          event.preventDefault();
-          go();
-        }
-      }}
+      hint={
+        checked
+          ? undefined
+          : trans.__(
+              'Check reads the script and runs nothing. You see what would be searched first.'
+            )
+      }
     >
-      <header className="rg-head">
-        <IconButton
-          icon="back"
-          label={trans.__('Back')}
-          onClick={() => panel.back()}
-        />
-        <h2>{trans.__('Start a loop')}</h2>
-      </header>
       <div className="rg-field">
         <label htmlFor={`${id}-goal`}>{trans.__('Goal')}</label>
         <textarea
@@ -249,44 +255,7 @@ export function WildForm(): JSX.Element {
           />
         </>
       )}
-      {error && <Notice error={error} lead={lead} onClose={clear} />}
-      <div className="rg-buttons rg-form-end">
-        <button
-          type="submit"
-          className="rg-button rg-primary"
-          disabled={busy}
-          title={trans.__('Ctrl+Enter')}
-        >
-          {fresh
-            ? busy
-              ? trans.__('Starting…')
-              : trans.__('Start loop')
-            : busy
-              ? trans.__('Checking…')
-              : checked
-                ? trans.__('Check again')
-                : trans.__('Check')}
-        </button>
-        <button
-          type="button"
-          className="rg-button rg-quiet"
-          onClick={() => {
-            panel.set({ wild: BLANK_LOOP });
-            setChecked(null);
-            setWrong(null);
-          }}
-        >
-          {trans.__('Clear form')}
-        </button>
-      </div>
-      {!checked && (
-        <p className="rg-dim">
-          {trans.__(
-            'Check reads the script and runs nothing. You see what would be searched first.'
-          )}
-        </p>
-      )}
-    </form>
+    </FormFrame>
   );
 }
 
