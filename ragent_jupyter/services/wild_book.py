@@ -11,6 +11,7 @@ from ragent_jupyter.domain.model import Usage
 from ragent_jupyter.domain.wild import Entry, Loop, Option, Question, Spent
 
 from .shell import Change, Shell
+from .sleeps import Sleeps
 from .wild_view import WildViews
 
 _ASLEEP_S = 60.0  # a gap between two looks that long was sleep, which spends nothing
@@ -26,6 +27,7 @@ class Book:
         self.views = views
         self.remember = remember
         self.disk = 0
+        self._sleeps = Sleeps(shell.clock)
         self._mono = shell.clock.mono()
         self._saved = shell.clock.mono()
 
@@ -35,6 +37,7 @@ class Book:
 
     def count(self) -> None:
         """Add the time since the last look, unless it rests by a person's wish or the machine slept."""
+        self._put_off(self._sleeps.look())
         mono = self.shell.clock.mono()
         gap, self._mono = mono - self._mono, mono
         loop = self.loop
@@ -42,6 +45,15 @@ class Book:
             return
         spent = replace(loop.spent, seconds=loop.spent.seconds + gap, since=self.shell.clock.now())
         self.shell.loops[self.loop_id] = replace(loop, spent=spent)
+
+    def _put_off(self, slept: float) -> None:
+        """A question that stood while the machine slept is waited for as much longer: nobody could have answered."""
+        loop = self.loop
+        asked = loop.question
+        if not slept or asked is None or asked.default_at is None or asked.asked_at > self.shell.clock.now() - slept:
+            return
+        later = replace(asked, default_at=asked.default_at + slept)
+        self.shell.loops[self.loop_id] = replace(loop, question=later)
 
     def caught_up(self) -> None:
         """Begin to count. What a crash kept from being written down counts up to a minute, which is more than passes

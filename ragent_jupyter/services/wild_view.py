@@ -20,6 +20,7 @@ from ragent_jupyter.rules.wild_loop import AlertSeen, RunSeen, World
 
 from .runs import RunsDesk
 from .shell import Shell
+from .sleeps import Sleeps
 
 # Seconds after a run's end in which its sidecar must have read everything; then what was read counts as all there is.
 _SETTLE_S = 30.0
@@ -60,6 +61,7 @@ class WildViews:
         self.memory = memory
         self.slots = slots
         self.checked = checked
+        self.sleeps = Sleeps(shell.clock)
         self._curves: dict[tuple[str, str], list[tuple[float, float]]] = {}  # of ended runs; they do not change
 
     # --- runs ---------------------------------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ class WildViews:
     def read_out(self, run: Run) -> bool:
         if not run.status.terminal:
             return False
-        return run.settled or self.shell.clock.now() - (run.ended_at or 0.0) > _SETTLE_S
+        return run.settled or self.sleeps.awake(run.ended_at or 0.0, self.shell.clock.now()) > _SETTLE_S
 
     def alerts_of(self, loop: Loop) -> list[Alert]:
         ids = {run.id for run in self.runs_of(loop)}
@@ -90,12 +92,12 @@ class WildViews:
 
     def spent(self, loop: Loop, disk_bytes: int | None = None) -> Spent:
         """What the loop's runs have used up to now; time and tokens are the driver's to count."""
+        self.sleeps.look()
         now = self.shell.clock.now()
         cpu = gpu = 0.0
         runs = self.runs_of(loop)
         for run in runs:
-            # Never below nothing: the clock may have been set back.
-            took = max(0.0, (run.ended_at or now) - run.started_at) if run.started_at else 0.0
+            took = self.sleeps.awake(run.started_at, run.ended_at or now) if run.started_at else 0.0
             cpu += run.cpu_s if run.cpu_s is not None else took  # of a living one: a core, until it is known
             gpu += took * run.gpus
         return msgspec.structs.replace(
