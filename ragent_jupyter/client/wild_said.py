@@ -204,9 +204,10 @@ def action_text(action: Any) -> str:
             word = {"COMPLETE": "Nothing left to try", "NEEDS_HUMAN": "Ask a person"}
             return ": ".join(filter(None, [word.get(str(action.get("word")), "Go on"), said]))
         case "verdict":
-            return (
-                f"{w.setting(action.get('params') or {})}: {action.get('verdict')}. {w.quoted(str(action.get('why')))}"
-            )
+            who = w.setting(action.get("params") or {})
+            if not action.get("params") and action.get("commit"):  # other code, nothing else: not the baseline
+                who = f"code {str(action['commit'])[:7]}"
+            return f"{who}: {action.get('verdict')}. {w.quoted(str(action.get('why')))}"
         case "change_setup":
             return f"Change the set-up: {', '.join(action.get('fields') or {})}{reason}"
         case "wish":

@@ -57,11 +57,12 @@ class Loops(_Wild):
             return
         if body.may_edit:
             self.person("Permission to change code")
-        advice = ""
+        advice, labels = "", None
         if body.holdout is not None:
             self.person("A hold-out")
+            labels = self.engine.project / body.holdout.id
             body, advice = await self._sealed(body, body.holdout)
-        self.reply(201, await self.wild.create(body, self.by, advice))
+        self.reply(201, await self.wild.create(body, self.by, advice, labels))
 
     async def _sealed(self, body: CreateLoop, wanted: Holdout) -> tuple[CreateLoop, str]:
         """(the wish with its labels sealed away, what the person should do with the file)."""

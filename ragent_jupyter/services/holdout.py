@@ -19,7 +19,8 @@ import msgspec
 from msgspec.structs import replace
 
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, RagentError
-from ragent_jupyter.domain.wild import Holdout, Loop, Verdict
+from ragent_jupyter.domain.ports_wild import Trees
+from ragent_jupyter.domain.wild import Holdout, Loop, Setup, Verdict
 from ragent_jupyter.rules.holdout_score import Table, labels_of, mode_of, scored, table
 from ragent_jupyter.rules.stats import short
 from ragent_jupyter.rules.student_t import mean
@@ -34,6 +35,21 @@ SEALED_MEANS = (
     "Sealed: the labels are copied to a file outside the project that only you can read. No run and no policy is told "
     "where, and what names it is refused. A program of yours that goes looking for it could still read it."
 )
+
+
+def kept_out(labels: Path, trees: Trees, setup: Setup) -> None:
+    """Raises CannotBeDone where the copies of the code that runs execute in would hold the labels as well."""
+    root = Path(os.path.realpath(trees.repository(setup.cwd)))
+    path = Path(os.path.realpath(labels))
+    if not path.is_relative_to(root):
+        return
+    inside = path.relative_to(root)
+    linked = any(inside.is_relative_to(name) for name in setup.inputs)
+    if linked or not any(inside.is_relative_to(one.path) for one in trees.ignored(setup.cwd)):
+        raise CannotBeDone(
+            f"{inside} lies in the repository: every run's copy of the code would hold the labels.",
+            f"Move it out of {root} (and out of the inputs), and name it there.",
+        )
 
 
 class Vault(Protocol):

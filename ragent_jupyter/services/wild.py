@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -37,6 +38,7 @@ from ragent_jupyter.rules.wild_summary import summary
 from ragent_jupyter.runfiles.spec import write_base_env
 
 from . import silences
+from .holdout import kept_out
 from .shell import Change, Shell
 from .wild_book import entry_id
 from .wild_driver import Driver
@@ -239,8 +241,9 @@ class WildDesk:
         reply = await self.setups.propose(body)
         return replace(reply, policy=body.policy or self.default_policy(), limits=limits)
 
-    async def create(self, body: CreateLoop, by: str = "", advice: str = "") -> Loop:
-        """A loop, begun. advice: what the person should know, for the ledger's first line. Raises BadInput,
+    async def create(self, body: CreateLoop, by: str = "", advice: str = "", labels: Path | None = None) -> Loop:
+        """A loop, begun. advice: what the person should know, for the ledger's first line.  labels: the
+        file that was sealed. Raises BadInput,
         CannotBeDone where its setup leaves a question open."""
         again = self._of_request(body.request_id)
         if again is not None:
@@ -257,6 +260,8 @@ class WildDesk:
         setup = drafted.setup
         commits, branch = [], ""
         if setup.isolation == "tree" and self.trees is not None:
+            if labels is not None:
+                await asyncio.to_thread(kept_out, labels, self.trees, setup)
             base = await asyncio.to_thread(self.trees.base, setup.cwd, loop_id)
             await asyncio.to_thread(self.trees.tree, base.commit, setup.inputs)
             commits, branch = [base.commit], base.branch

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.at_terminal import at_terminal
+from tests.support.git_repo import Repo
 from tests.support.wait import wait_until
 
 from .conftest import Place
@@ -142,3 +143,21 @@ def test_an_engine_that_dies_while_scoring_is_followed_by_one_that_scores(night:
     assert 0.9 < confirmed(ended)["holdout"] <= 1.0
     assert [entry["who"] for entry in night.ledger() if "who" in entry].count("rule:holdout") == 1
     assert Path(ended["report"]).is_file() and len(list((night.place.folder / "reports").iterdir())) == 1
+
+
+def test_labels_in_the_repository_would_be_in_every_run_s_copy(night: HeldNight) -> None:
+    repo = Repo(night.place.folder)
+    repo.commit({"train.py": TRAIN, ".gitignore": ".ragent/\ntmux-*\nkept/\n"})
+    said = night.start(code=1)
+    assert "labels.csv lies in the repository" in said and "Move it out" in said
+    assert json.loads(night.place.ragent("wild", "list", "--json").stdout)["loops"] == []
+    (repo.folder / "kept").mkdir()
+    (repo.folder / "labels.csv").rename(repo.folder / "kept" / "labels.csv")
+    held = ("--holdout", "kept/labels.csv", "--holdout-predictions", "preds.csv", "--holdout-score", "accuracy")
+    argv = ["wild", "lower val_loss", *held, *HOW, "--detach", "--max-runs", "15", "--input"]
+    linked = at_terminal(repo.folder, night.place.env, *argv, "kept", "--", "python", "train.py")
+    assert linked.returncode == 1 and "lies in the repository" in linked.stderr
+    apart = at_terminal(repo.folder, night.place.env, *argv, "none", "--", "python", "train.py")
+    assert apart.returncode == 0, apart.stderr
+    trees = [path.name for path in (repo.folder / ".ragent" / "trees").rglob("*") if path.name != "index"]
+    assert "train.py" in trees and "labels.csv" not in trees
