@@ -151,6 +151,9 @@ class _Argparse:
                     self.defaults[word.arg] = fold(word.value, names)
                 elif isinstance(more := fold(word.value, names), dict):
                     self.defaults |= more
+        elif last in self.helpers and (passed := _passed_on(self.functions[last], call)) is not None:
+            self.read_lines |= {inner.lineno for inner in _calls(self.functions[last])}
+            self.add(passed, names, "", depth)
         elif last in self.helpers and last not in self.within and depth < _DEEP:
             function = self.functions[last]
             self.within.append(last)
@@ -313,6 +316,24 @@ def _given(function: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call, nam
         if not isinstance(value, ast.Starred)
     }
     return found | {word.arg: fold(word.value, names) for word in call.keywords if word.arg}
+
+
+def _passed_on(function: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call) -> ast.Call | None:
+    """The call of `add_argument` that a helper makes of `helper(parser, "--lr", type=float)` by *args; else None."""
+    rest = function.args.vararg.arg if function.args.vararg else ""
+    stars = [
+        arg
+        for inner in _calls(function)
+        if isinstance(inner.func, ast.Attribute) and inner.func.attr in _ADD
+        for arg in inner.args
+        if isinstance(arg, ast.Starred) and rest and dotted(arg.value) == rest
+    ]
+    if not stars:
+        return None
+    own = [arg.arg for arg in (*function.args.posonlyargs, *function.args.args)]
+    start = len(own) - (1 if own[:1] in (["self"], ["cls"]) and isinstance(call.func, ast.Attribute) else 0)
+    keywords = [word for word in call.keywords if word.arg not in own]
+    return ast.copy_location(ast.Call(func=call.func, args=call.args[start:], keywords=keywords), call)
 
 
 def _type_of(name: str, function: ast.AST | None) -> tuple[Kind, str, str]:

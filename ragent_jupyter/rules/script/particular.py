@@ -68,6 +68,10 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("fidelity", "when training stops")
     if "patience" in bag and (bag & PARTIAL or re.search(r"(?i)\blr\b|learning rate|plateau|schedul", found.help)):
         return Judged("tune", "the patience of the schedule")
+    if bag in ({"float"}, {"double"}):
+        return Judged("exclude", "the precision of numbers")
+    if bag == {"epoch", "step"} and tokens[0] == "epoch" and not found.name.lower().rstrip("0123456789").endswith("s"):
+        return Judged("tune", "when the schedule steps")
     if {"update", "epoch"} <= bag or {"epoch", "ppo"} <= bag or {"step", "size"} <= bag or {"d", "model"} <= bag:
         return Judged("tune", "a part of the method")
     timed = "time" in bag and bag & {"max", "limit", "budget", "total"} and found.kind != "bool"
@@ -170,7 +174,7 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("fidelity", "how long it trains")
     if tokens and tokens[0] in ("freeze", "unfreeze", "tie", "share") and not bag & {"file", "path", "dir"}:
         return Judged("tune", "what is learnt and what is shared")
-    if is_text(found) and bag and bag - NO_CHANGE - {"name", "type"} <= {"method", "algorithm", "approach", "paradigm"}:
+    if is_text(found) and bag and bag - {"name", "type"} <= {"method", "algorithm", "approach", "paradigm"}:
         return Judged("exclude", "which method is run")
     if (
         found.kind == "bool"

@@ -233,7 +233,7 @@ def _looking(found: Found, tokens: tuple[str, ...], bag: Bag, _others: Bag, _plu
     if (
         kept
         and not ("load" in kept and bag & {"balance", "balancing"})
-        and not ("restart" in kept and bag & {"cosine", "cycle"})
+        and not ("restart" in kept and (bag & {"cosine", "cycle", "sgd", "warm"} or found.kind in ("int", "float")))
     ):
         return Judged("exclude", "what a run starts from or keeps")
     return None

@@ -157,6 +157,8 @@ SPELT_OUT = _table(
     synchronize synchronized synchronise synchronization syncronize sync : sync
     vote votes voting voted : vote
     retry retries attempts : retry
+    syncbn syncbatchnorm : sync norm
+    agg aggr aggregator aggregators aggregation : aggregate
     smoothness : smoothing
     nsamples numsamples : num sample
     nsample : num sample
@@ -329,8 +331,9 @@ METHOD = word_set(
     "kld elbo anneal annealing cycle cyclic poly polynomial exponential step_size size resolution patience plateau "
     "flatten sigmoid softmax gumbel hard soft relu gelu swish silu leaky slope negative_slope prelu elu share "
     "sharing hybridize len max_len vocab_dropout char word subword bpe pair triplets instance proposals roi iou "
-    "overlap average readout jk depthwise dynamics forget recurrence lookup decoupled virtual swap perplexity "
-    "alignment similarity distance metric_learning hard_mining mining pairwise listwise beta_schedule sinusoidal"
+    "overlap average readout importance jk depthwise dynamics forget recurrence lookup decoupled virtual swap "
+    "perplexity alignment similarity distance metric_learning hard_mining mining pairwise listwise "
+    "sinusoidal"
 )
 SIZES = word_set("size len length resolution width height")
 RL = word_set(
