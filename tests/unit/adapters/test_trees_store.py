@@ -256,3 +256,13 @@ def test_a_folder_that_the_commit_does_not_have_is_an_empty_one(repo: Repo, hand
     (repo.folder / "scratch").mkdir()
     cwd, _, _ = launched(hands, "run_1", ["python", "../train.py"], cwd=str(repo.folder / "scratch"))
     assert os.listdir(cwd) == [] and Path(cwd, "../train.py").exists()
+
+
+def test_a_relative_path_of_a_run_leads_into_its_own_folder(repo: Repo, hands: GitTrees) -> None:
+    base = repo.commit({"sub/train.py": "", "a.py": ""})
+    run_dir = repo.folder / ".ragent" / "runs" / "run_1"
+    cwd = str(repo.folder / "sub")
+    here, _ = hands.work(base, run_dir, cwd)
+    assert hands.place_of(run_dir, cwd) == here == run_dir / "work" / "sub"
+    assert hands.place_of(run_dir, "/elsewhere") == hands.place_of(run_dir, str(repo.folder)) == run_dir / "work"
+    assert hands.place_of(run_dir.with_name("run_2"), cwd).name == "work", "one that was never launched"
