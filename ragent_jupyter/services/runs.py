@@ -20,7 +20,7 @@ from ragent_jupyter.domain.ids import make_id
 from ragent_jupyter.domain.ports import Executor
 from ragent_jupyter.domain.run import Interpreter, MetricSummary, Progress, Run, RunStatus
 from ragent_jupyter.domain.wire import CreateRun, PatchRun, RunsReply
-from ragent_jupyter.rules import run_life
+from ragent_jupyter.rules import labels, run_life
 from ragent_jupyter.rules.environment import kept, shown_env
 from ragent_jupyter.rules.sweep_space import command_for, spell
 from ragent_jupyter.runfiles.spec import read_base_env, write_base_env
@@ -159,6 +159,8 @@ class RunsDesk:
         silences.wanted(body.env)
         if not 0 <= body.gpus <= 64:
             raise BadInput(f"{body.gpus} GPUs cannot be asked for.", "Give a number from 0 to 64.")
+        if not more.get("retry_of"):  # what an older run was allowed to have, its retry may have too
+            body = msgspec.structs.replace(body, tags=labels.tags(body.tags), notes=labels.notes(body.notes))
         loop = asyncio.get_running_loop()
         if body.kind == "interactive":
             if body.pid is None or not 0 < body.pid < 1 << 31:
@@ -329,6 +331,9 @@ class RunsDesk:
             for name in ("alias", "tags", "notes", "favourite", "archived", "colour")
             if (value := getattr(body, name)) is not None
         }
+        for name, checked in (("alias", labels.alias), ("tags", labels.tags), ("notes", labels.notes)):
+            if name in fields:
+                fields[name] = checked(fields[name])
         if body.before is not None:
             fields["order"] = self._between(run_id, body.before)
         return await self.feed(run_id, run_life.Edit(fields))
