@@ -1,10 +1,12 @@
 """B3: a night in which every run goes wrong, and one in which none does.
 
 Detected: within 15 s of the fault there is the right alert, or the run has ended with the right reason. Real runs on a
-real engine, all but one: a silence counts as a hang after ten minutes at the least (`Limits.stall_s`), so a hung run's
-own record is carried on by the rules' own clock until they speak, and what is told is how long after that bound.
-False kills: clean curves, most of them from real trainings, through the sidecar's rules and the built-in policy's
-answers to what they raise. Injections: a loop whose runs print and log hostile words, decided by rules, and again by a
+real engine, in real time. Two kinds hang with processes that rest (a sleep, a deadlock of two processes); a third spins
+silently, which a validation does too: it is told a minute after, where three finished runs like it are known, and ten
+minutes after where none is, so it has a row of its own.
+False kills: clean curves, a quarter of them from real trainings, with silences of all innocent kinds in most of them
+(`quiet`), through the sidecar's rules and the built-in policy's answers to what they raise; and real processes with
+such silences, in real time. Injections: a loop whose runs print and log hostile words, decided by rules, and again by a
 model that obeys every word it reads; then one looks for anything that was done.
 """
 
@@ -25,10 +27,11 @@ from ragent_jupyter.domain.alert import Alert, Severity
 from ragent_jupyter.domain.errors import WrongMoment
 from ragent_jupyter.domain.metrics import Row
 from ragent_jupyter.domain.run import Run, RunStatus
+from ragent_jupyter.domain.sweep import SearchSpace
 from ragent_jupyter.domain.wild import Limits, Loop, Setup, TrialView, View
+from ragent_jupyter.domain.wire import CreateSweep
 from ragent_jupyter.domain.wire_wild import CreateLoop
-from ragent_jupyter.rules.watch import Raise, Tick, Watch, replayed, watch
-from ragent_jupyter.rules.watch_time import silence_bound
+from ragent_jupyter.rules.watch import Raise, Watch, watch
 from ragent_jupyter.rules.wild_builtin import rule_on
 from ragent_jupyter.runfiles import proc
 from tests.support.engine import Project, project
@@ -39,6 +42,7 @@ from tests.support.wait import wait_until
 
 from .figures import Figure
 from .kills import ask, provider
+from .quiet import recorded
 
 BENCH = "b3 faults"
 SCRIPT = Path(__file__).parent / "tasks" / "fault.py"
@@ -46,16 +50,20 @@ WITHIN_S = 15.0
 # kind: the alert's rule that is right, and the reason of the end that is right.
 RIGHT = {
     "nan": ("non_finite", "nan"), "oom": ("out_of_memory", "oom"), "oom-caught": ("out_of_memory", "oom"),
-    "hang": ("stall", ""), "flood": ("non_finite", "nan"), "injection": ("exit", "exit_code"),
-    "fork": ("exit", "exit_code"), "disk": ("disk_full", "exit_code"),
+    "hang": ("stall", ""), "deadlock": ("stall", ""), "flood": ("non_finite", "nan"),
+    "injection": ("exit", "exit_code"), "fork": ("exit", "exit_code"), "disk": ("disk_full", "exit_code"),
 }  # fmt: skip
+HANGS = ("hang", "deadlock")  # whose processes rest
+SPINNING_S = 75.0
 AT_ONCE = 4
 
 
 def run(short: bool, times: int | None = None) -> list[Figure]:
     return [
-        *night(times or (8 if short else 200)),
-        *clean(60 if short else 1000),
+        *night(times or (9 if short else 200)),
+        spinning(3 if short else 20),
+        *clean(1000),
+        patient(6 if short else 24),
         obeyed_by_rules(short),
         obeyed_by_model(short),
     ]
@@ -82,7 +90,7 @@ def night(count: int) -> list[Figure]:
         live: dict[str, str] = {}
         delays: list[float] = []
         missed: list[str] = []
-        late: list[float] = []
+        rested: list[float] = []
         while waiting or live:
             while waiting and len(live) < AT_ONCE:
                 number, kind = waiting.pop(0)
@@ -93,7 +101,9 @@ def night(count: int) -> list[Figure]:
                     continue
                 del live[id]
                 if found <= WITHIN_S:
-                    (late if kind == "hang" else delays).append(found)
+                    delays.append(found)
+                    if kind in HANGS:
+                        rested.append(found)
                 else:
                     missed.append(f"{kind} {id}")
             time.sleep(0.1)
@@ -101,22 +111,51 @@ def night(count: int) -> list[Figure]:
         orphans = sum(len(proc.run_processes(r.id)) for r in runs if r.status.terminal)
     for line in missed:
         print(f"  {BENCH}: not within {WITHIN_S:g} s: {line}", file=sys.stderr, flush=True)
-    at_once = count - kinds.count("hang")
-    rows = [
-        Figure(bench=BENCH, what="faults told within 15 s, without hangs", better="more", hits=len(delays), of=at_once,
-               goal=0.97, note="nan, oom, log flood, injection, forks, disk"),
+    hung = sum(kind in HANGS for kind in kinds)
+    return [
+        Figure(bench=BENCH, what="faults told within 15 s", better="more", hits=len(delays), of=count, goal=0.97,
+               note="nan, oom, hang, deadlock, log flood, injection, forks, disk"),
+        Figure(bench=BENCH, what="hangs among them, processes at rest", better="more", hits=len(rested), of=hung,
+               note=f"a sleep, a deadlock; slowest {max(rested, default=0):.1f} s, nothing known of runs like it"),
         Figure(bench=BENCH, what="fault → told", unit="s", values=delays, goal=None,
                note=f"slowest {max(delays, default=0):.1f} s"),
         Figure(bench=BENCH, what="processes left behind by ended runs", hits=min(orphans, count), of=count, never=True),
     ]  # fmt: skip
-    if kinds.count("hang"):
-        rows.insert(2, Figure(bench=BENCH, what="hangs told within 15 s of the silence that counts", better="more",
-                              hits=len(late), of=kinds.count("hang"),
-                              note="ten minutes of silence, by the rules' clock"))  # fmt: skip
-    return rows
 
 
-def look(p: Project, id: str, kind: str) -> float | None:
+def spinning(count: int) -> Figure:
+    """Hangs that compute, in a sweep whose command has finished three times before."""
+    with project("process", "rg-b3-") as p:
+        p.client.put("prefs", {"judge": False, "parallel": AT_ONCE})
+        shutil.copy(SCRIPT, p.folder / "fault.py")
+
+        def swept(kind: str, n: int) -> list[str]:
+            space = SearchSpace(method="list", points=[{"kind": kind, "seed": seed} for seed in range(n)])
+            made = p.client.create_sweep(
+                CreateSweep(command=f"{sys.executable} fault.py", space=space, parallel=AT_ONCE, smoke=False,
+                            executor="process", caller_python=sys.executable)
+            )  # fmt: skip
+            wait_until(lambda: all(t.run_ids for t in p.client.sweep(made.id).trials), 60 + 100 * n, every=0.2,
+                       what="the runs to be launched")  # fmt: skip
+            return [t.run_ids[-1] for t in p.client.sweep(made.id).trials]
+
+        for id in swept("clean", 3):
+            p.wait(id)
+        told: list[float] = []
+        for _ in range(0, count, AT_ONCE):
+            batch = swept("spin", min(AT_ONCE, count - len(told)))
+            for id in batch:
+                while (seconds := look(p, id, "spin", SPINNING_S)) is None:
+                    time.sleep(0.2)
+                told.append(seconds)
+    within = [seconds for seconds in told if seconds <= SPINNING_S]
+    return Figure(
+        bench=BENCH, what=f"hangs that compute, told within {SPINNING_S:g} s", better="more", hits=len(within),
+        of=count, note=f"three runs like it known (else 600 s); slowest {max(told):.1f} s",
+    )  # fmt: skip
+
+
+def look(p: Project, id: str, kind: str, within: float = WITHIN_S) -> float | None:
     """Seconds from the fault until it was told rightly; None: not yet; infinite: never, or too late."""
     mark = p.run_dir(id) / "fault.json"
     current: Run = p.client.run(id)
@@ -126,17 +165,11 @@ def look(p: Project, id: str, kind: str) -> float | None:
         at = float(json.loads(mark.read_text())["at"])
     except ValueError:
         return None  # it is being written
-    if kind == "hang":
-        if len(p.points(id, "loss")) < 20:
-            return None
-        found = by_the_clock(p, id)
-        stop(p, id)
-        return found
-    rule, reason = RIGHT[kind]
+    rule, reason = RIGHT.get(kind, ("stall", ""))
     told = [alert.raised_at - at for alert in p.alerts(run=id) if alert.rule == rule]
     if current.ended_at is not None and current.reason is not None and current.reason.kind == reason:
         told.append(current.ended_at - at)
-    over = time.time() - at > WITHIN_S + 5.0
+    over = time.time() - at > within + 5.0
     if told or over:
         stop(p, id)
         return min(told, default=float("inf"))
@@ -146,23 +179,6 @@ def look(p: Project, id: str, kind: str) -> float | None:
 def stop(p: Project, id: str) -> None:
     with contextlib.suppress(WrongMoment):  # it has ended
         p.client.stop(id, now=True)
-
-
-def by_the_clock(p: Project, id: str) -> float:
-    """How long after its bound a silence is told, when the rules' clock goes on a second at a time."""
-    rows = [
-        Row(int(step), 1.7e9 + 0.02 * n, {"loss": value or 0.0}, n)
-        for n, (step, value) in enumerate(p.points(id, "loss"))
-    ]
-    state = Watch(run_id=id)
-    for fact in replayed(rows, "metrics.jsonl"):
-        state, _ = watch(state, fact)
-    for second in range(4 * 3600):
-        bound = silence_bound(state)
-        state, raised = watch(state, Tick(at=rows[-1].time + second))
-        if any(r.rule == "stall" for r in raised):
-            return second - bound
-    return float("inf")
 
 
 # --- runs that do not -------------------------------------------------------------------------------------------------
@@ -202,14 +218,16 @@ def rows_of(values: list[float], name: str, rng: random.Random) -> list[Row]:
 
 
 def clean(count: int) -> list[Figure]:
-    killed, loud, by = 0, 0, {"trained": 0}
-    for shape, rows in curves(count):
+    killed, loud, stalled, by = 0, 0, 0, {"trained": 0}
+    phases: dict[str, int] = {}
+    for number, (shape, rows) in enumerate(curves(count)):
         by[shape] = by.get(shape, 0) + 1
-        state, raised = Watch(run_id="run_clean"), []
-        for fact in replayed(rows, "metrics.jsonl"):
+        state, raised, rng = Watch(run_id="run_clean"), [], random.Random(10_000 + number)
+        for fact in recorded(rows, rng, phases):
             state, out = watch(state, fact)
             raised += out
         loud += any(r.severity is not Severity.INFO for r in raised)
+        stalled += any(r.rule in ("stall", "hang") for r in raised)
         stops = [r for r in raised if stopped(r)]
         killed += bool(stops)
         for one in stops[:1]:
@@ -219,7 +237,31 @@ def clean(count: int) -> list[Figure]:
         Figure(bench=BENCH, what="clean runs stopped by rule", hits=killed, of=count, never=True,
                goal=0.005 if count > 700 else None, note=f"records through the rules: {kinds}"),
         Figure(bench=BENCH, what="clean runs with a warning or worse", hits=loud, of=count),
+        Figure(bench=BENCH, what="clean runs called silent", hits=stalled, of=count,
+               note=", ".join(f"{n} {what}" for what, n in sorted(phases.items()))),
     ]  # fmt: skip
+
+
+def patient(count: int) -> Figure:
+    """Real processes that are silent for good reasons, in real time; the project knows no runs like them."""
+    rng, called = random.Random(5), 0
+    with project("process", "rg-b3-") as p:
+        p.client.put("prefs", {"judge": False, "parallel": 3})
+        shutil.copy(SCRIPT.with_name("quiet.py"), p.folder / "quiet.py")
+        runs = []
+        for n in range(count):
+            said = {"first": rng.uniform(8, 15), "validate": rng.uniform(10, 18), "checkpoint": rng.uniform(8, 15),
+                    "wait": rng.uniform(3, 8)}  # fmt: skip
+            words = " ".join(f"--{name} {seconds:.1f}" for name, seconds in said.items())
+            runs.append(p.run(f"{sys.executable} quiet.py {words}", name=f"quiet {n}"))
+        for run in runs:
+            ended = p.wait(run, timeout=120.0 * count)
+            alerts = p.alerts(run=run.id)
+            called += ended.status is not RunStatus.FINISHED or any(a.rule in ("stall", "hang") for a in alerts)
+            for alert in alerts:
+                print(f"  {BENCH}: {run.name}: {alert.rule}: {alert.title}", file=sys.stderr, flush=True)
+    return Figure(bench=BENCH, what="clean processes called silent, in real time", hits=called, of=count, never=True,
+                  note="8-15 s of first step and checkpoint, 10-18 s of validation, waits of 3-8 s")  # fmt: skip
 
 
 def stopped(raised: Raise) -> bool:

@@ -1,6 +1,6 @@
 """A run that goes wrong in one way. It writes down when: {"at": seconds} in fault.json of its folder.
 
-python fault.py --kind nan|oom|oom-caught|hang|flood|injection|fork|disk|clean --seed N --lines FILE
+python fault.py --kind nan|oom|oom-caught|hang|deadlock|spin|flood|injection|fork|disk|clean --seed N --lines FILE
 """
 
 import argparse
@@ -53,6 +53,16 @@ elif a.kind == "oom-caught":
 elif a.kind == "hang":
     now()
     time.sleep(3600)
+elif a.kind == "deadlock":  # a worker and its trainer wait for each other
+    asks, answers = os.pipe(), os.pipe()
+    now()
+    if os.fork() == 0:
+        os.read(asks[0], 1)
+    os.read(answers[0], 1)
+elif a.kind == "spin":
+    now()
+    while True:
+        pass
 elif a.kind == "flood":
     line = "x" * 199 + "\n"
     for _ in range(400):
