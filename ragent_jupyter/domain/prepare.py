@@ -15,7 +15,8 @@ def prepare(package: str = "ragent_jupyter.") -> list[type]:
     left: list[type] = [msgspec.Struct]
     seen: set[type] = set()
     while left:
-        for cls in left.pop().__subclasses__():
+        below: list[type] = left.pop().__subclasses__()
+        for cls in below:
             if cls in seen:
                 continue
             seen.add(cls)
