@@ -200,6 +200,7 @@ def alert(
         ("gpu_idle", Severity.WARNING, {"value": 0.0}, "a"),
         ("stall", Severity.WARNING, {"value": 50.0}, "a"),
         ("stall", Severity.WARNING, {"value": 700.0}, "b"),
+        ("hang", Severity.CRITICAL, {"value": 60.0}, "b"),
         ("a rule of tomorrow", Severity.CRITICAL, {}, "a"),
     ],
 )
