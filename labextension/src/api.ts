@@ -20,6 +20,7 @@ import {
   type SweepsReply
 } from './wire';
 import { plainEnglish, type Trans } from './words';
+import { requestId } from './models/once';
 
 export const API = 'ragent/api/v1/';
 
@@ -149,7 +150,9 @@ export class Api {
   }
 
   async retry(id: string, set: Record<string, unknown> = {}): Promise<Run> {
-    return wholeRun(await this.send('POST', `runs/${id}/retry`, { set }));
+    // A browser may send a POST twice: with an id it starts one run.
+    const body = { set, request_id: requestId() };
+    return wholeRun(await this.send('POST', `runs/${id}/retry`, body));
   }
 
   async archive(id: string): Promise<Run> {

@@ -29,6 +29,7 @@ import {
   type ToolPart
 } from '../wire';
 import { wholePart, wholePlan, wholeSession } from './chat';
+import { requestId } from './once';
 
 export class ChatApi {
   constructor(private readonly api: Api) {}
@@ -50,7 +51,8 @@ export class ChatApi {
   }
 
   async create(body: CreateSession): Promise<Session> {
-    return wholeSession(await this.api.send('POST', 'sessions', body));
+    const once = { request_id: requestId(), ...body };
+    return wholeSession(await this.api.send('POST', 'sessions', once));
   }
 
   session = (
