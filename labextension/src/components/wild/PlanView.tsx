@@ -1,5 +1,6 @@
 import * as React from 'react';
 import { useHost } from '../../hooks';
+import { isOver } from '../../models/wild';
 import type { Loop, LoopTask } from '../../wire';
 
 const SIGNS: Record<LoopTask['state'], string> = {
@@ -33,15 +34,17 @@ export function PlanView({ loop }: { loop: Loop }): JSX.Element | null {
             </span>
           </h3>
           <ul className="rg-tasks">
-            {loop.plan.map(task => (
-              <li key={task.id} className={`rg-task-${task.state}`}>
-                <span aria-hidden="true">{SIGNS[task.state] ?? '○'}</span>
-                <span className="rg-unseen">
-                  {words[task.state] ?? task.state}:
-                </span>
-                <span className="rg-wild-text">{task.text}</span>
-              </li>
-            ))}
+            {loop.plan.map(({ id, text, state: said }) => {
+              // Of a loop that is over nothing is under way, whatever was left standing.
+              const state = isOver(loop) && said === 'doing' ? 'todo' : said;
+              return (
+                <li key={id} className={`rg-task-${state}`}>
+                  <span aria-hidden="true">{SIGNS[state] ?? '○'}</span>
+                  <span className="rg-unseen">{words[state] ?? state}:</span>
+                  <span className="rg-wild-text">{text}</span>
+                </li>
+              );
+            })}
           </ul>
         </>
       )}

@@ -74,7 +74,7 @@ export function QuestionCard(props: {
             >
               {option.label}
               {option.id === question.default && (
-                <span className="rg-default"> {trans.__('(default)')}</span>
+                <span> {trans.__('(default)')}</span>
               )}
             </button>
           ))}
