@@ -53,8 +53,8 @@ export class CellRun {
     this.stopped = true;
     this.stopNow();
     if (this.begun && this.state === 'running') {
-      await within(this.kernel.interrupt(), STOP_MS);
-      await within(this.over, STOP_MS);
+      const over = this.kernel.interrupt().then(() => this.over);
+      await within(over, STOP_MS);
     }
     if (this.state === 'running') {
       this.state = 'stopped';
