@@ -2,6 +2,7 @@
 
 python -m tests.e2e.looks FOLDER [NAME …]      the page outside Lab, in all sizes and states
 python -m tests.e2e.looks --lab FOLDER         the panel in JupyterLab, in each of its themes
+python -m tests.e2e.looks --lab-wild FOLDER    Wild Mode in JupyterLab's dark theme: sidebar and main area
 python -m tests.e2e.looks --chat FOLDER [NAME …]  the chat: its states, widths and colours
 python -m tests.e2e.looks --wild FOLDER [NAME …]  Wild Mode: its states, widths and colours
 """
@@ -153,51 +154,35 @@ COLOURS: dict[str, dict[str, Any]] = {
 CHAT_SIZES = {"280": (280, 720), "320": (320, 760), "400": (400, 860), "900": (900, 860), "phone": (390, 844)}
 
 
-def take_chat(folder: Path, wanted: list[str]) -> None:
-    """The chat on the page outside Lab, over a played server."""
+Shot = tuple[str, str, str]  # scene, size, colour
+
+
+def chat_shots() -> list[Shot]:
     from .chat_scenes import CHAT_SCENES
 
-    folder.mkdir(parents=True, exist_ok=True)
-    shots = [(scene, size, "light") for scene in ("talk", "ask", "busy", "new", "list") for size in CHAT_SIZES]
-    shots += [(scene, "320", "light") for scene in CHAT_SCENES if scene not in ("talk", "ask", "busy", "new", "list")]
+    main = ("talk", "ask", "busy", "new", "list")
+    shots = [(scene, size, "light") for scene in main for size in CHAT_SIZES]
+    shots += [(scene, "320", "light") for scene in CHAT_SCENES if scene not in main]
     shots += [(scene, size, "dark") for scene in ("talk", "ask", "busy", "new") for size in ("320", "900")]
-    shots += [("talk", "400", "contrast"), ("ask", "400", "contrast")]
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        for scene, size, colour in shots:
-            name = f"{scene}-{size}-{colour}"
-            if wanted and not any(word in name for word in wanted):
-                continue
-            width, height = CHAT_SIZES[size]
-            door, play_scene = CHAT_SCENES[scene]()
-            with door:
-                thumbs = size == "phone"
-                context = browser.new_context(
-                    viewport={"width": width, "height": height}, has_touch=thumbs, is_mobile=thumbs, **COLOURS[colour]
-                )
-                page = context.new_page()
-                page.goto(f"{door.url}/ragent")
-                page.wait_for_selector(".rg-row, .rg-empty")
-                page.locator(".rg-tab").nth(0).click()
-                page.wait_for_selector(".rg-composer")
-                play_scene(page)
-                page.wait_for_timeout(700)  # the picture is for eyes: let it settle
-                page.screenshot(path=folder / f"{name}.png")
-                context.close()
-        browser.close()
+    return [*shots, ("talk", "400", "contrast"), ("ask", "400", "contrast")]
 
 
-def take_wild(folder: Path, wanted: list[str]) -> None:
-    """Wild Mode on the page outside Lab, over a played server."""
+def wild_shots() -> list[Shot]:
     from .wild_scenes import WILD_SCENES
 
-    folder.mkdir(parents=True, exist_ok=True)
     main = ("empty", "draft", "running", "asks", "complete", "other")
     shots = [(scene, size, "light") for scene in main for size in CHAT_SIZES]
     shots += [(scene, "320", "light") for scene in WILD_SCENES if scene not in main]
     shots += [(scene, "900", "light") for scene in ("code", "budget", "null", "many", "long")]
     shots += [(scene, size, "dark") for scene in ("running", "asks", "complete", "draft") for size in ("320", "900")]
-    shots += [("running", "400", "contrast"), ("complete", "400", "contrast")]
+    return [*shots, ("running", "400", "contrast"), ("complete", "400", "contrast")]
+
+
+def take_scenes(
+    folder: Path, wanted: list[str], scenes: dict[str, Any], shots: list[Shot], tab: str, ready: str, whole: bool
+) -> None:
+    """One tab of the page outside Lab, over a played server. whole: a second picture with what lies below the fold."""
+    folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         for scene, size, colour in shots:
@@ -205,7 +190,7 @@ def take_wild(folder: Path, wanted: list[str]) -> None:
             if wanted and not any(word in name for word in wanted):
                 continue
             width, height = CHAT_SIZES[size]
-            door, play_scene = WILD_SCENES[scene]()
+            door, play_scene = scenes[scene]()
             with door:
                 thumbs = size == "phone"
                 context = browser.new_context(
@@ -214,14 +199,13 @@ def take_wild(folder: Path, wanted: list[str]) -> None:
                 page = context.new_page()
                 page.goto(f"{door.url}/ragent")
                 page.wait_for_selector(".rg-row, .rg-empty")
-                page.locator(".rg-tab", has_text="Wild").click()
-                page.wait_for_selector(".rg-wild, .rg-empty")
+                page.locator(".rg-tab", has_text=tab).click()
+                page.wait_for_selector(ready)
                 play_scene(page)
                 page.wait_for_timeout(700)  # the picture is for eyes: let it settle
                 page.screenshot(path=folder / f"{name}.png")
-                # What lies below the fold, on one long picture.
                 long = int(page.evaluate("document.querySelector('.rg-body, .rg-right')?.scrollHeight ?? 0"))
-                if long > height and size in ("320", "900"):
+                if whole and long > height and size in ("320", "900"):
                     page.set_viewport_size({"width": width, "height": min(long + 110, 4000)})
                     page.wait_for_timeout(200)
                     page.screenshot(path=folder / f"{name}-whole.png")
@@ -229,12 +213,81 @@ def take_wild(folder: Path, wanted: list[str]) -> None:
         browser.close()
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "--chat":
-        take_chat(Path(sys.argv[2]), sys.argv[3:])
-    elif sys.argv[1] == "--wild":
-        take_wild(Path(sys.argv[2]), sys.argv[3:])
-    elif sys.argv[1] == "--lab":
-        take_lab(Path(sys.argv[2]))
+def take_lab_wild(folder: Path, wanted: list[str]) -> None:
+    """Wild Mode in a real JupyterLab's dark theme, in a sidebar of 320 px and in the main area."""
+    from .conftest import TOKEN, start_lab
+    from .wild_scenes import WILD_SCENES
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as root, sync_playwright() as play:
+        process, url = start_lab(Path(root), Path(home))
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        try:
+            for scene in wanted or ("running", "asks", "complete"):
+                door, play_scene = WILD_SCENES[scene]()
+                with door:
+                    page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
+                    play_for(page, door, url)
+                    page.goto(f"{url}/lab?reset&token={TOKEN}")
+                    page.wait_for_function("!!window.jupyterapp")
+                    page.evaluate("async () => { await jupyterapp.restored }")
+                    page.evaluate(
+                        "() => jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+                    )
+                    for command, panel, name in (
+                        ("ragent:open", "#ragent-panel", "narrow"),
+                        ("ragent:open-wide", "#ragent-panel-wide", "wide"),
+                    ):
+                        page.evaluate("id => jupyterapp.commands.execute(id)", command)
+                        page.locator(f"{panel} .rg-tab", has_text="Wild").click()
+                        page.wait_for_selector(f"{panel} .rg-wild")
+                        if name == "narrow":
+                            _sidebar(page, panel, 320)
+                            play_scene(page)
+                        page.wait_for_timeout(1200)  # the picture is for eyes: let it settle
+                        for n in range(4):
+                            page.screenshot(path=folder / f"{scene}-{name}-{n}.png")
+                            body = page.locator(f"{panel} :is(.rg-body, .rg-right)").first
+                            if not body.evaluate(
+                                "b => { const t = b.scrollTop; b.scrollTop += 700; return b.scrollTop > t }"
+                            ):
+                                break
+                            page.wait_for_timeout(300)
+                    page.context.close()
+        finally:
+            browser.close()
+            process.terminate()
+            process.wait(20)
+
+
+def _sidebar(page: Page, panel: str, width: int) -> None:
+    """Drags the sidebar's edge."""
+    box = page.locator(panel).bounding_box()
+    assert box is not None
+    right = box["x"] + box["width"]
+    page.mouse.move(right + 1, 500)
+    page.mouse.down()
+    page.mouse.move(right + 1 + width - box["width"], 500, steps=5)
+    page.mouse.up()
+
+
+def main(how: str, *arguments: str) -> None:
+    folder, wanted = Path(arguments[0] if how.startswith("--") else how), list(arguments)
+    if how == "--chat":
+        from .chat_scenes import CHAT_SCENES
+
+        take_scenes(folder, wanted[1:], CHAT_SCENES, chat_shots(), "Chat", ".rg-composer", False)
+    elif how == "--wild":
+        from .wild_scenes import WILD_SCENES
+
+        take_scenes(folder, wanted[1:], WILD_SCENES, wild_shots(), "Wild", ".rg-wild, .rg-empty", True)
+    elif how == "--lab":
+        take_lab(folder)
+    elif how == "--lab-wild":
+        take_lab_wild(folder, wanted[1:])
     else:
-        take(Path(sys.argv[1]), sys.argv[2:])
+        take(folder, wanted)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
