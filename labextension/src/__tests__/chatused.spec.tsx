@@ -185,7 +185,10 @@ describe('the chat, used', () => {
     await settle();
     expect(sent[0]).toEqual([
       'create',
-      { about: { alert: 'alt_a', run: 'run_abcd' } }
+      {
+        about: { alert: 'alt_a', run: 'run_abcd' },
+        request_id: expect.any(String)
+      }
     ]);
     expect(host.panel.state()).toMatchObject({ tab: 'chat', chat: 'ses_a' });
     project.release();
