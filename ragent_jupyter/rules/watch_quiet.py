@@ -141,6 +141,8 @@ def _works(state: Watch, fact: Activity, at: float) -> bool:
     for_s = at - quiet.since
     if quiet.io_bytes is None or quiet.waits >= 2:
         return True
+    if quiet.cpu_s < quiet.since_cpu_s or quiet.io_bytes < quiet.since_io_bytes:
+        return True  # a process left the tree and took its share along: what the others do must not be set off by that
     if (fact.uses_gpu and fact.gpu_util is None) or (fact.gpu_util or 0.0) >= GPU_IDLE:
         return True
     if quiet.cpu_s - quiet.since_cpu_s > _idle_cpu(quiet) * for_s:

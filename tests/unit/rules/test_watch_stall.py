@@ -186,6 +186,15 @@ def test_a_moment_of_work_begins_the_rest_anew() -> None:
     assert job.silent(20) == [(8, "warning", "stall")]
 
 
+@pytest.mark.parametrize(("does", "what"), [({"cpu": 0.9}, "used"), ({"io": 1e6}, "read")])
+def test_what_a_child_had_used_goes_with_it_and_that_is_no_rest(does: dict[str, float], what: str) -> None:
+    job = Job().logs()
+    job.used, job.read = 600.0, 1e9
+    assert job.silent(4, **does) == []
+    setattr(job, what, 0.1 * getattr(job, what))  # it ended, and nobody waits for it, or another parent has it now
+    assert job.silent(500, **does) == []
+
+
 def test_life_after_a_warning_teaches_and_is_told_again_only_beyond_that() -> None:
     job = Job().logs(90)
     assert job.silent(40) == IDLE[:1]
