@@ -40,7 +40,12 @@ def wanted(env: Mapping[str, str], otherwise: object = None) -> float | None:
 
 
 def alike(run: Run, runs: Iterable[Run], sweeps: Mapping[str, Sweep]) -> list[str]:
-    """Finished runs of the same loop, sweep or command in the same folder, as many GPUs; ids, the newest first."""
+    """Finished runs of the same loop, sweep or command in the same folder, as many GPUs; ids, the newest first.
+
+    None of a notebook's kernel: how long its user thinks says nothing of the next time.
+    """
+    if run.kind == "interactive":
+        return []
 
     def key(one: Run) -> tuple[str, str]:
         parent = sweeps.get(one.sweep_id or "")

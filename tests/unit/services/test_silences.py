@@ -44,6 +44,11 @@ def test_a_sweep_s_runs_are_like_those_of_its_command_and_a_loop_s_like_the_loop
     assert alike(run("run_0", sweep_id="swp_4"), runs, sweeps) == ["run_5", "run_4"]
 
 
+def test_nothing_is_learnt_for_a_notebook_s_kernel_whose_user_thinks() -> None:
+    runs = [run(f"run_{n}", kind="interactive", command="a.ipynb") for n in range(4)]
+    assert alike(run("run_9", kind="interactive", command="a.ipynb"), runs, {}) == []
+
+
 def test_only_the_newest_are_read() -> None:
     runs = [run(f"run_{n}", created_at=float(n)) for n in range(100)]
     assert alike(run("run_100"), runs, {}) == [f"run_{n}" for n in range(99, 91, -1)]
