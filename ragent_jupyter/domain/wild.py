@@ -244,9 +244,14 @@ class Analyse(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="analys
 
 
 class Confirm(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="confirm", tag_field="do"):
-    """Put candidates to the test on fresh paired seeds. runs: a run of each candidate; [] the best ones."""
+    """Put candidates to the test on fresh paired seeds. runs: a run of each candidate; [] the best ones.
+
+    beside: an earlier confirm sweep, whose seeds and whose runs of the baseline the candidates are paired with; "": new
+    seeds, and the baseline runs again.
+    """
 
     runs: list[str] = []
+    beside: str = ""
     reason: str = ""
 
 

@@ -103,6 +103,19 @@ def plan_seeds(view: View, n: int) -> list[int]:
     return found
 
 
+def shared_seeds(view: View, sweep_id: str) -> list[int]:
+    """Seeds of a confirm sweep on which the baseline has a value: further candidates may be paired with it there.
+
+    They are as fresh for a candidate as new ones while no search has used them; `verdicts` leaves out those that one
+    has. That the baseline is the same makes no candidate look better: one that is tested because another failed meets a
+    baseline that was, if anything, lucky.
+    """
+    default = key({}, view.loop.setup, base_commit(view.loop))
+    mine = [t for t in view.trials if t.sweep == sweep_id and t.purpose == "confirm" and counts(t)]
+    found = {seed_of(t, view.loop.setup) for t in mine if key_of(view.loop, t) == default}
+    return sorted(seed for seed in found if seed is not None)
+
+
 # --- verdicts ---------------------------------------------------------------------------------------------------------
 class Arm(Struct, frozen=True, kw_only=True):
     """A configuration in a confirm sweep: all of its runs there, in order."""
@@ -181,11 +194,17 @@ def _family(view: View, sweep_id: str, default: str) -> dict[tuple[str, str], fl
 
 
 def _stage(view: View, sweep_id: str, family: Mapping[tuple[str, str], float]) -> int:
-    """The how-manieth confirm stage of the loop this is, from 1. Sweeps that share seeds are one stage."""
+    """The how-manieth confirm stage of the loop this is, from 1.
+
+    Sweeps that share seeds are one stage, unless the verdicts of one were known when the other was made.
+    """
     mine, seen, stage = _seeds(view, sweep_id), set[int](), 1
+    places = {name: i for i, name in enumerate(view.loop.sweeps)}
+    here, judged = places.get(sweep_id, len(places)), {v.sweep for v in view.loop.verdicts}
     for name in dict.fromkeys(sweep for sweep, _ in family):
         seeds = _seeds(view, name)
-        if not seeds & (mine | seen):
+        known = name in judged and places.get(name, here) < here
+        if known or not seeds & (mine | seen):
             stage += 1
         seen |= seeds
     return stage

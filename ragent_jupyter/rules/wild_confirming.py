@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ragent_jupyter.domain.wild import Candidate, Confirm, LoopEvent, View
 
-from .confirm import FEWEST, candidates, tested
+from .confirm import FEWEST, candidates, plan_seeds, shared_seeds, tested
 from .noise import baseline, counts, value_of
 from .student_t import mean
 from .wild_asking import NeedsPerson, Passed, Refused, asked
@@ -37,7 +37,10 @@ def check_confirm(
     found, notes = _named(view, action.runs) if action.runs else _best(view)
     if isinstance(found, Refused):
         return found
-    sized = _sized(view, found, accepted, notes)
+    beside = _shared(view, action.beside)
+    if isinstance(beside, Refused):
+        return beside
+    sized = _sized(view, found, accepted, notes, beside)
     if isinstance(sized, Refused):
         return sized
     chosen, seeds = sized
@@ -108,21 +111,35 @@ def _named(view: View, runs: Sequence[str]) -> tuple[list[Candidate] | Refused, 
     return sorted(found.values(), key=lambda c: sign * c.value), []
 
 
+def _shared(view: View, beside: str) -> int | Refused | None:
+    """How many seeds an earlier confirm sweep shares; None where new ones are drawn."""
+    if not beside:
+        return None
+    n = len(shared_seeds(view, beside))
+    if n >= FEWEST:
+        return n
+    return Refused(
+        f"In {beside[:60]!r} the baseline has a value on {n} seeds, and a fair test takes {FEWEST}.",
+        "Leave `beside` out: the baseline runs again, on new seeds.",
+    )
+
+
 def _sized(
-    view: View, found: list[Candidate] | Refused, accepted: Sequence[Any], notes: list[str]
+    view: View, found: list[Candidate] | Refused, accepted: Sequence[Any], notes: list[str], shared: int | None = None
 ) -> tuple[list[Candidate], int] | Refused:
-    """(candidates, seeds) that fit: fewer candidates first, then fewer seeds."""
+    """(candidates, seeds) that fit: fewer candidates first, then fewer seeds. shared: seeds with a baseline."""
     if isinstance(found, Refused):
         return found
     left = room(view, accepted)
-    seeds = max(1, view.loop.setup.seeds)
-    if left.runs is None or (len(found) + 1) * seeds <= left.runs:
+    seeds = max(1, view.loop.setup.seeds) if shared is None else shared
+    base = 1 if shared is None else 0
+    if left.runs is None or (len(found) + base) * seeds <= left.runs:
         return found, seeds
-    k = max(1, min(len(found), left.runs // seeds - 1))
+    k = max(1, min(len(found), left.runs // seeds - base))
     if k < len(found):
         notes.append(f"cut from {len(found)} to {k} candidates by {left.why}")
-    if (k + 1) * seeds > left.runs:
-        seeds = left.runs // (k + 1)
+    if (k + base) * seeds > left.runs:
+        seeds = left.runs // (k + base)
     if seeds < _LEAST_PAIRS:
         return Refused(
             f"{left.runs} runs are left, too few for two pairs: {left.why}.",
@@ -131,10 +148,13 @@ def _sized(
     return found[:k], seeds
 
 
-def seeds_that_fit(view: View, arms: int) -> int:
-    """How many fresh seeds a confirm stage of so many candidates takes, as the limits now stand; at least 0."""
+def paired_seeds(view: View, arms: int, beside: str = "") -> list[int]:
+    """The seeds that a confirm stage of so many candidates takes, as the limits now stand."""
     left, wanted = room(view, ()), max(1, view.loop.setup.seeds)
-    return wanted if left.runs is None else min(wanted, left.runs // (arms + 1))
+    if beside:
+        seeds = shared_seeds(view, beside)
+        return seeds if left.runs is None else seeds[: left.runs // arms]
+    return plan_seeds(view, wanted if left.runs is None else min(wanted, left.runs // (arms + 1)))
 
 
 def check_fresh(view: View, purpose: str, points: Sequence[dict[str, Any]], commit: str) -> str:

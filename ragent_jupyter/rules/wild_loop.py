@@ -239,9 +239,10 @@ def _explore(loop: Loop, world: World) -> Move:
         return ConfirmFirst(loop.promised)
     if loop.promised:
         out = world.tight if world.hit is None or world.hit[0] in OF_MODELS else world.hit
-        if out is None or any(verdict.verdict == "confirmed" for verdict in loop.verdicts):
+        # That the best was tested and not shown to be better is a result, also where the test took the last runs.
+        if out is None or any(v.verdict in ("confirmed", "not distinguishable", "worse") for v in loop.verdicts):
             return EndLoop("complete", loop.promised)
-        # What ran out before anything was confirmed is no success, whatever was promised.
+        # What ran out before anything was tested is no success, whatever was promised.
         return EndLoop("budget", f"{loop.promised} {out[1]}", budget=out[0])
     if world.goal:
         return ConfirmFirst(world.goal) if world.to_confirm else EndLoop("complete", world.goal)

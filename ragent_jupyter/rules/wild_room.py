@@ -58,8 +58,8 @@ def runs_of(view: View, action: Any) -> int:
             return len(points)
         case Launch():
             return 1
-        case Confirm(runs=runs):
-            return ((len(runs) or view.loop.setup.top) + 1) * view.loop.setup.seeds
+        case Confirm(runs=runs, beside=beside):
+            return ((len(runs) or view.loop.setup.top) + (not beside)) * view.loop.setup.seeds
     return 0
 
 
@@ -74,8 +74,8 @@ def owed(view: View) -> int:
         elif action.get("do") == "launch":
             total += 1
         elif action.get("do") == "confirm":
-            listed = action.get("runs")
-            total += runs_of(view, Confirm(runs=listed if isinstance(listed, list) else []))
+            listed, beside = action.get("runs"), action.get("beside")
+            total += runs_of(view, Confirm(runs=listed if isinstance(listed, list) else [], beside=str(beside or "")))
     return total
 
 

@@ -229,7 +229,7 @@ class Driver(Book):
             self.wake.set()
 
     async def _decided(self, event: LoopEvent) -> None:
-        view = self.views.view(self.loop)
+        view = self.views.view(self.loop, await self._curves(self.loop, event))
         hands = DecisionHands(view, event, self.trees, self.shell.clock.now())
         policy = self.policy(self.loop, event)
         try:
@@ -251,6 +251,13 @@ class Driver(Book):
         if need and loop.question is None:
             loop = replace(loop, question=self.ask(loop, need, "blocked"), strikes=0)
         await self.commit(loop, entries)
+
+    async def _curves(self, loop: Loop, event: LoopEvent) -> dict[str, list[tuple[float, float]]]:
+        """Of the runs that have ended, for who weighs candidates; a model reads digests instead."""
+        if loop.policy == "llm" or not loop.setup.metric or event.kind not in ("explore", "analysis"):
+            return {}
+        wanted = [(run, over) for run, over in self.views.wanted_curves(loop) if over]
+        return await asyncio.to_thread(self.views.read_curves, loop.setup.metric, wanted)
 
     def _measured(self, loop: Loop) -> Loop:
         """With the baseline, where this decision said by which metric the runs that were measured are judged."""

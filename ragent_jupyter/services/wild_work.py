@@ -15,8 +15,8 @@ from ragent_jupyter.domain.run import Run, RunStatus
 from ragent_jupyter.domain.sweep import SearchSpace, Sweep
 from ragent_jupyter.domain.wild import Action, Candidate, Confirm, Launch, Loop, ProposeSweep, Verdict, View
 from ragent_jupyter.domain.wire import CreateSweep
-from ragent_jupyter.rules.confirm import candidates, plan_seeds, verdicts
-from ragent_jupyter.rules.wild_confirming import seeds_that_fit
+from ragent_jupyter.rules.confirm import candidates, verdicts
+from ragent_jupyter.rules.wild_confirming import paired_seeds
 from ragent_jupyter.runfiles.spec import read_base_env
 
 from .alerts import AlertsDesk
@@ -126,17 +126,17 @@ class WildWork:
             raise CannotBeDone("There is no candidate better than the baseline to confirm.", "Search on, or end.")
         base = loop.commits[0] if loop.commits else ""
         # Fewer candidates before fewer seeds: a verdict on too few pairs says nothing.
-        while len(arms) > 1 and seeds_that_fit(view, len(arms)) < loop.setup.seeds:
+        while len(arms) > 1 and len(paired_seeds(view, len(arms), action.beside)) < loop.setup.seeds:
             arms = arms[:-1]
-        n = seeds_that_fit(view, len(arms))
-        if n < 2:
+        seeds = paired_seeds(view, len(arms), action.beside)
+        if len(seeds) < 2:
             raise CannotBeDone("Too few runs are left to confirm anything.", "Raise the limit of runs.")
         name = loop.setup.seed
-        seeds: list[int | None] = [*plan_seeds(view, n)] if name else [None] * n
+        default: list[tuple[dict[str, Any], str]] = [] if action.beside else [({}, base)]
         points, trees = [], []
         for seed in seeds:
-            drawn = {name: seed} if name and seed is not None else {}
-            for params, tree in [({}, base), *[(arm.params, arm.commit or base) for arm in arms]]:
+            drawn = {name: seed} if name else {}
+            for params, tree in [*default, *[(arm.params, arm.commit or base) for arm in arms]]:
                 points.append({**params, **drawn})
                 trees.append(tree)
         return points, trees, "confirm", f"{loop.id[-4:]} confirm {number}", ["rule"] * len(points)

@@ -45,6 +45,7 @@ from ragent_jupyter.domain.wild import (
     View,
 )
 from ragent_jupyter.rules import confirm, noise, wild_limits, wild_loop
+from ragent_jupyter.rules.wild_confirming import paired_seeds
 from ragent_jupyter.services.wild_hands import DecisionHands
 
 TERMINAL = ("finished", "failed", "stopped")
@@ -299,14 +300,15 @@ class Sim:
         if action.runs:
             wanted = confirm.candidates(view, 10_000)
             found = [c for c in wanted if set(c.runs) & set(action.runs)]
-        n = self.loop.setup.seeds
-        if view.runs_left is not None:
-            while len(found) > 1 and (len(found) + 1) * n > view.runs_left:
-                found = found[:-1]
-            n = min(n, view.runs_left // (len(found) + 1))
-        seeds = confirm.plan_seeds(view, n)
+        view = replace(view, loop=replace(view.loop, owed=view.loop.owed[1:]))  # what is carried out waits no more
+        while len(found) > 1 and len(paired_seeds(view, len(found), action.beside)) < self.loop.setup.seeds:
+            found = found[:-1]
+        seeds = paired_seeds(view, len(found), action.beside)
         flag = self.loop.setup.seed
-        points = [{**params, flag: s} for s in seeds for params in ({}, *(c.params for c in found))] if flag else []
+        default: list[dict[str, Any]] = [] if action.beside else [{}]
+        points = (
+            [{**params, flag: s} for s in seeds for params in (*default, *(c.params for c in found))] if flag else []
+        )
         self._sweep(points, "confirm", [])
 
     def _sweep(self, points: Sequence[dict[str, Any]], purpose: str, by: list[str]) -> None:

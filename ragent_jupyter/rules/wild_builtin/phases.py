@@ -20,6 +20,7 @@ from ..wild_limits import parse_until, reached
 from .asking import asking, barren
 from .results import changes, ending, explanation, null_result, unconfirmed, undo, verdict_said
 from .screen import screened, screening
+from .setbacks import steadiest
 from .shares import LEAST_SEEDS, Shares, baseline_seeds, runs_left, shares
 from .space import narrowed, retries, shrunk, space_fields, tried
 from .standing import Standing, counted, counts, listed, seen, seen_baseline
@@ -27,7 +28,8 @@ from .steps import Step, complete, note, told
 
 _PATIENT_ROUNDS = 4  # batches without an improvement
 _PATIENT_RUNS = 16  # and so many runs at least, or three for each parameter
-_STAGES = 2  # confirm stages: each further one costs the others power
+_LOOKED_AT = 6  # of the search's best: the steadiest of them go first
+_STAGES = 3  # confirm stages: each further one meets a higher bar
 
 
 def next_steps(view: View, event: LoopEvent, optimiser: Optimiser) -> list[Step]:
@@ -236,27 +238,33 @@ def _batch(at: Standing, optimiser: Optimiser, budget: Shares) -> Step | None:
 def _to_confirm(at: Standing, optimiser: Optimiser, over: str) -> list[Step]:
     """The search is over: put the best to the test, or say why not, and end."""
     left = runs_left(at.view)
-    found = confirm.candidates(at.view, at.setup.top, untested=True)
+    found = steadiest(at, confirm.candidates(at.view, max(at.setup.top, _LOOKED_AT), untested=True))
     if not found:
         return _end(at, null_result(at), "rule:null")
     stages = len({v.sweep for v in at.loop.verdicts})
     if stages >= _STAGES:
         return _end(at, null_result(at), "rule:null")
-    doubt = _cannot_confirm(at, left)
+    beside, shared = _last_test(at)
+    doubt = _cannot_confirm(at, left, LEAST_SEEDS if beside else 2 * LEAST_SEEDS)
     if doubt and at.loop.verdicts:
         return _end(at, null_result(at), "rule:null")
     if doubt:
         return _end(at, unconfirmed(at, doubt), "rule:unconfirmed")
-    seeds = max(at.setup.seeds, LEAST_SEEDS)
-    if left is not None and 2 * seeds > left:
-        seeds = max(LEAST_SEEDS, left // 2)
-    chosen = _contenders(at, found)
+    seeds = shared or max(at.setup.seeds, LEAST_SEEDS)
+    arms = 0 if beside else 1  # beside the candidates
+    if left is not None and (1 + arms) * seeds > left:
+        seeds = max(LEAST_SEEDS, left // (1 + arms))
+    chosen = _contenders(at, found)[: at.setup.top]
     if left is not None:
-        chosen = chosen[: max(1, left // seeds - 1)]
+        chosen = chosen[: max(1, left // seeds - arms)]
     steps: list[Step] = []
     runs = [candidate.runs[0] for candidate in chosen]
+    what = f"and the default run on {seeds} fresh paired seeds"
+    if beside:
+        what = f"of those behind them on {seeds} seeds that the default has run on and no search has"
+        over = "The best were not shown to be better."
     why = (
-        f"{over} {counted(len(chosen), 'candidate')} and the default run on {seeds} fresh paired seeds: "
+        f"{over} {counted(len(chosen), 'candidate')} {what}: "
         f"{at.setup.metric} {', '.join(short(c.value) for c in chosen)} was seen in the search, which flatters."
     )
     evidence = [Seen(kind="run", ref=c.runs[0], value=c.value, text=listed(c.params)) for c in chosen]
@@ -265,18 +273,27 @@ def _to_confirm(at: Standing, optimiser: Optimiser, over: str) -> list[Step]:
         fit = f"{seeds} paired seeds instead of {at.setup.seeds} fit into what is left."
         steps.append(Step(ChangeSetup(fields={"seeds": seeds}, reason=fit), fit, evidence, "rule:confirm"))
     steps.append(note(at, "confirm", why, evidence, "rule:confirm"))
-    steps.append(Step(Confirm(runs=runs, reason=why), why, evidence, "rule:confirm"))
+    steps.append(Step(Confirm(runs=runs, beside=beside, reason=why), why, evidence, "rule:confirm"))
     return steps
 
 
-def _cannot_confirm(at: Standing, left: int | None) -> str:
-    """Why no fair test is possible, "" if one is."""
+def _last_test(at: Standing) -> tuple[str, int]:
+    """(sweep, seeds) of the newest test, where its runs of the default can serve another one; ("", 0) where not."""
+    sweep = at.loop.verdicts[-1].sweep if at.loop.verdicts else ""
+    seeds = len(confirm.shared_seeds(at.view, sweep)) if sweep else 0
+    if sweep and not seeds:  # a test that itself stood beside another
+        seeds, sweep = max((len(confirm.shared_seeds(at.view, v.sweep)), v.sweep) for v in at.loop.verdicts)
+    return (sweep, seeds) if seeds >= LEAST_SEEDS else ("", 0)
+
+
+def _cannot_confirm(at: Standing, left: int | None, least: int) -> str:
+    """Why no fair test is possible, "" if one is. least: runs that it takes."""
     if not at.setup.seed:
         return "the script has no seed flag, so nothing can be paired on fresh seeds."
     if at.baseline is not None and at.baseline.deterministic:
         return "it is deterministic: repeats are bit-identical, so noise is not measurable and seeds test nothing."
-    if left is not None and left < 2 * LEAST_SEEDS:
-        return f"{counted(left, 'run')} left, and a fair test takes {2 * LEAST_SEEDS}."
+    if left is not None and left < least:
+        return f"{counted(left, 'run')} left, and a fair test takes {least}."
     return ""
 
 

@@ -13,6 +13,7 @@ from ..wild_limits import left
 
 LEAST_SEEDS = confirm.FEWEST  # fewer fresh pairs confirm nothing
 _MOST_CONFIRM = 0.4  # of what is left after the baseline, where more than one candidate is put to the test
+_ROOM_FOR_NEXT = 7  # times the seeds: the least budget in which the next candidate's test has a place of its own
 _FEW_SEARCHED = 4  # below this many search runs, the confirm stage gives up seeds first
 _ROUNDS = 10  # batches that the search is cut into where the budget allows it
 _LEAST_ROUNDS = 5
@@ -21,7 +22,8 @@ _TIME_MARGIN = 0.85  # of the hours left: starts, analyses and stragglers take t
 
 class Shares(Struct, frozen=True, kw_only=True):
     """search: runs still to be searched with.  batch: of them, the next sweep.  top, seeds: of the confirm stage; top 0
-    where the budget is too small for an honest one.  explain: runs kept for undoing single changes.
+    where the budget is too small for an honest one.  explain: runs kept for undoing single changes of a winner; where
+    the first candidate fails, for testing the next one beside the default's runs.
     """
 
     search: int
@@ -78,7 +80,7 @@ def baseline_seeds(view: View) -> int:
         return 3 if view.loop.limits.hours is not None else 5  # how long a run takes is not known yet
     if left_now > 60:
         return 5
-    return 2 if left_now <= 15 else 3 if left_now <= 30 else 4
+    return 2 if left_now <= 15 else 3 if left_now <= 45 else 4
 
 
 def shares(view: View, *, searched: int, knobs: int) -> Shares:
@@ -97,6 +99,8 @@ def shares(view: View, *, searched: int, knobs: int) -> Shares:
     total = now + searched
     explain = min(knobs, 4) if total >= 40 else 2 if total >= 24 else 1 if total >= 17 else 0
     top, seeds = setup.top, max(setup.seeds, LEAST_SEEDS)
+    if setup.seed and total >= _ROOM_FOR_NEXT * seeds:
+        explain = max(explain, seeds)
     while top > 1 and (top + 1) * seeds > _MOST_CONFIRM * total:
         top -= 1
     while seeds > LEAST_SEEDS and total - explain - (top + 1) * seeds < _FEW_SEARCHED:

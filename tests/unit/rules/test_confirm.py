@@ -17,6 +17,7 @@ from ragent_jupyter.rules.confirm import (
     needs_confirm,
     overclaim,
     plan_seeds,
+    shared_seeds,
     verdicts,
 )
 from ragent_jupyter.rules.confirm import (
@@ -225,6 +226,24 @@ def test_holm_counts_every_candidate_of_this_stage_and_of_those_before() -> None
     (second,) = verdicts(view(later), "swp_3")
     assert second.p_holm is not None and second.p is not None and second.p_holm > 3 * second.p
     assert verdicts(view(later), "swp_2") == found  # what comes later does not change what was said
+
+
+def test_a_test_on_the_same_seeds_that_knew_the_verdicts_of_another_is_a_further_one() -> None:
+    first = confirm_runs({None: BASE, 0.2: BASE[::-1]}, SEEDS)
+    later = confirm_runs({0.3: GOOD}, SEEDS, "swp_3")
+    assert shared_seeds(view([*base_runs(BASE), *first]), "swp_2") == SEEDS
+    assert shared_seeds(view([*first, *later]), "swp_3") == [] == shared_seeds(view(first), "swp_9")
+    (failed,) = verdicts(view(first), "swp_2")
+    (together,) = verdicts(view([*first, *later]), "swp_3")
+    (after,) = verdicts(view([*first, *later], of=loop(verdicts=[replace(failed, sweep="swp_2")])), "swp_3")
+    assert together.p is not None and together.p_holm == pytest.approx(2 * together.p)
+    assert after.p_holm == pytest.approx(3 * together.p) and after.verdict == "confirmed"
+    assert after.baseline_runs == failed.baseline_runs
+    # A search that came between has seen one of the seeds: it is not fresh any more.
+    seen = trial("late", sweep="swp_2b", value=0.5, seed=SEEDS[0], params={"lr": 0.3})
+    between = loop(verdicts=[replace(failed, sweep="swp_2")], sweeps=["swp_base", "swp_1", "swp_2", "swp_2b", "swp_3"])
+    (stale,) = verdicts(view([*first, seen, *later], of=between), "swp_3")
+    assert stale.verdict == "unconfirmed" and stale.seeds == SEEDS[1:]
 
 
 def test_a_failed_or_void_run_drops_its_pair() -> None:

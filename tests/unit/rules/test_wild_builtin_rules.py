@@ -59,14 +59,15 @@ BASE = [trial(i, "baseline", 2.0 + 0.02 * (i - 1), seed=1000 + i) for i in range
 
 # --- shares -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("runs", "seeds"), [(1, 1), (4, 1), (7, 2), (12, 2), (16, 3), (20, 3), (40, 4), (100, 5), (None, 5)]
+    ("runs", "seeds"), [(1, 1), (4, 1), (7, 2), (12, 2), (16, 3), (20, 3), (40, 3), (50, 4), (100, 5), (None, 5)]
 )
 def test_the_baseline_takes_three_to_five_seeds_and_less_of_a_tiny_budget(runs: int | None, seeds: int) -> None:
     assert baseline_seeds(view([], limits=Limits(runs=runs))) == seeds
 
 
 @pytest.mark.parametrize(
-    ("runs", "search", "top", "explain"), [(20, 6, 1, 1), (16, 3, 1, 0), (40, 25, 1, 2), (80, 54, 3, 3), (10, 7, 0, 0)]
+    ("runs", "search", "top", "explain"),
+    [(20, 6, 1, 1), (16, 3, 1, 0), (37, 22, 1, 2), (40, 22, 1, 5), (80, 52, 3, 5), (10, 7, 0, 0)],
 )
 def test_confirm_and_explain_are_kept_free(runs: int, search: int, top: int, explain: int) -> None:
     found = shares(view(BASE, limits=Limits(runs=runs)), searched=0, knobs=3)

@@ -27,10 +27,11 @@ from ragent_jupyter.domain.wild import (
     Verdict,
     View,
 )
+from ragent_jupyter.rules.wild_confirming import paired_seeds
 from ragent_jupyter.rules.wild_guard import NeedsPerson, Passed
 
 from .wild_guarding import POINT, SEALED, ask, needs, passed, refused, sweep
-from .wild_worlds import alert, base_runs, event, limited, loop, trial, view
+from .wild_worlds import alert, base_runs, confirm_runs, event, limited, loop, trial, view
 
 
 # --- confirm ----------------------------------------------------------------------------------------------------------
@@ -74,6 +75,21 @@ def test_a_verdict_stands() -> None:
 def test_confirm_fits_the_runs_that_are_left(left: int, runs: int, seeds: int, note: str) -> None:
     found = passed(Confirm(), view(searched(), runs_left=left))
     assert (len(found.action.runs), found.seeds) == (runs, seeds) and note in found.note  # type: ignore[union-attr]
+
+
+def test_the_next_candidate_may_share_the_baselines_runs_of_a_test() -> None:
+    seeds = [2000, 2001, 2002, 2003, 2004]
+    runs = [*searched(), *confirm_runs({None: [1.0, 1.1, 0.9, 1.0, 1.1], 0.2: [1.0, 1.1, 0.9, 1.0, 2.0]}, seeds)]
+    said = Verdict(params={"lr": 0.2}, verdict="not distinguishable", why="", commit="a" * 40, sweep="swp_2")
+    tested = loop(verdicts=[said])
+    found = passed(Confirm(beside="swp_2"), view(runs, of=tested, runs_left=12))
+    assert found.action == Confirm(runs=["run_1", "run_2"], beside="swp_2")  # 2 x 5 runs fit, not (2 + 1) x 5
+    assert paired_seeds(view(runs, of=tested, runs_left=12), 2, "swp_2") == seeds
+    assert paired_seeds(view(runs, of=tested, runs_left=4), 1, "swp_2") == seeds[:4]
+    assert not set(paired_seeds(view(runs, of=tested), 1)) & {t.seed for t in runs}
+    assert "on 0 seeds" in refused(Confirm(beside="swp_9"), view(runs, of=tested))
+    lost = [replace(t, status="failed", value=None) if t.run.endswith("None_2001") else t for t in runs]
+    assert "on 4 seeds" in refused(Confirm(beside="swp_2"), view(lost, of=tested))
 
 
 def test_not_even_two_pairs_are_no_test() -> None:

@@ -184,7 +184,7 @@ def test_nothing_is_claimed_that_was_not_put_to_the_test() -> None:
     assert w.next_move(state, world()) == w.EndLoop("complete", "lr 0.3 is best")
 
 
-def test_what_ran_out_before_anything_was_confirmed_is_no_success() -> None:
+def test_what_ran_out_before_anything_was_tested_is_no_success() -> None:
     out = world(hit=("runs", "No run is left."))
     move = w.next_move(loop(promised="nothing better was found"), out)
     assert isinstance(move, w.EndLoop) and (move.end, move.budget) == ("budget", "runs")
@@ -192,6 +192,11 @@ def test_what_ran_out_before_anything_was_confirmed_is_no_success() -> None:
     assert isinstance(short, w.EndLoop) and (short.end, short.budget) == ("budget", "hours")
     won = Verdict(params={"lr": 1}, verdict="confirmed", why="")
     assert w.next_move(loop(promised="lr 1", verdicts=[won]), out) == w.EndLoop("complete", "lr 1")
+    null = Verdict(params={"lr": 1}, verdict="not distinguishable", why="")
+    assert w.next_move(loop(promised="no gain", verdicts=[null]), out) == w.EndLoop("complete", "no gain")
+    few = Verdict(params={"lr": 1}, verdict="unconfirmed", why="Only 3 of 5 pairs.")
+    assert isinstance(cut := w.next_move(loop(promised="it stops", verdicts=[few]), out), w.EndLoop)
+    assert cut.end == "budget"
 
 
 def test_the_goal_is_confirmed_before_it_counts() -> None:

@@ -90,6 +90,23 @@ def test_the_plan_is_kept_up_to_date() -> None:
     assert states == {"baseline": "done", "search": "done", "confirm": "done", "explain": "done", "report": "done"}
 
 
+def test_where_the_best_falls_apart_on_fresh_seeds_the_next_is_tested_beside_the_same_runs_of_the_default() -> None:
+    def edge(p: dict[str, Any], seed: int) -> float:
+        if p["hidden"] == 384 and p["batch"] == 16:
+            return 1.7 if seed == 1000 else 3.0 if seed % 2 else 1.7 + 1e-3 * (seed - 1000)
+        return letters(p, seed)
+
+    result = Sim(SPACE, edge, limits=Limits(runs=40), seed=2).run(mine())
+    first, second = result.loop.verdicts
+    assert (first.verdict, first.params["hidden"]) == ("not distinguishable", 384)
+    assert (second.verdict, second.params["hidden"]) == ("confirmed", 192) and result.loop.end == "complete"
+    assert second.baseline_runs == first.baseline_runs and second.seeds == first.seeds
+    assert shape(result) == {"baseline": 3, "search": 22, "confirm": 15}
+    # It is the second test of this loop: its bar is three times as high.
+    assert second.p is not None and second.p_holm == pytest.approx(3 * second.p)
+    assert not result.refused
+
+
 def test_each_change_of_the_winner_is_undone_alone() -> None:
     result = Sim(SPACE, letters, limits=Limits(runs=40)).run(mine())
     winner = result.claimed
