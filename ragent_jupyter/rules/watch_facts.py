@@ -76,7 +76,8 @@ class Activity(Struct, frozen=True, kw_only=True, tag="activity"):
     """What the job's process tree does, sampled every few seconds while the run is silent. None: not known here.
 
     cpu_s: CPU seconds of the tree so far, ended children included.  io_bytes: read and written so far.
-    net_bytes: seen by the tree's network so far, but only while it holds a connection to another machine (connected).
+    net_bytes: seen by the tree's network so far, but only while it holds a connection to another machine.
+    connected: to one, or to another program of this machine.
     waits: a thread is runnable or in uninterruptible IO at this moment.  held: stopped by a signal or a debugger.
     gpu_util: percent, of its GPUs.  uses_gpu: it holds one, whether or not its use can be read.
     """

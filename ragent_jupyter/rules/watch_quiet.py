@@ -181,7 +181,7 @@ def idle_bound(state: Watch) -> float:
 
     Three of the longest silences so far, of this run and of finished ones like it; more while it has few of its own (a
     maximum of n says little of the next one for small n: it is passed with probability 1 / (n + 1)). A connection to
-    another machine may be waited for, so it is given a minute.
+    another program, here or elsewhere, may be waited for, so it is given a minute.
     """
     quiet, usual, floor = state.quiet, state.usual, floor_s(state)
     if quiet.connected:

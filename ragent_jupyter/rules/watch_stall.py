@@ -126,7 +126,7 @@ def _does(state: Watch, at: float, cpu: float | None, idle: bool) -> str:
     if idle:
         seen.append("almost nothing read or written")
     if quiet.connected:
-        seen.append("a connection to another machine" + (" that brings nothing" if idle else ""))
+        seen.append("a connection to another program" + (" that brings nothing" if idle else ""))
     if gpu is not None:
         seen.append(f"GPU {short(gpu)} %")
     return f" {', '.join(seen)}." if seen else ""

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
 LINUX = sys.platform.startswith("linux")
+# A kernel that does not say whose children processes are would show a parent that waits, and nobody who works.
+_TOLD = LINUX and os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _MAX_PROCESSES = 512
 _MAX_THREADS = 2048  # over the whole tree; the states of more are not looked at
 _MAX_FILES = 4096
 _TABLE = 1 << 20  # bytes of the system's table of connections; a server with more is not looked through further
-_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/render", "/dev/accel", "/dev/vfio/")
+_DEVICES = (
+    "/dev/nvidia", "/dev/kfd", "/dev/dri/render", "/dev/dxg", "/dev/accel", "/dev/vfio/", "/dev/neuron", "/dev/davinci",
+    "/dev/hl",
+)  # fmt: skip
 _LOOPBACK_6 = "00000000000000000000000001000000"
 _ESTABLISHED = "01"
 
@@ -33,16 +40,49 @@ class Tree(Struct):
     traced: bool = False
 
 
-def look(root: int) -> Tree | None:
-    """The tree under `root` now; None if it is gone, or not to be seen on this system.
+class Strays:
+    """Processes of a run that have another parent by now (nohup, setsid, a daemon): known by the mark they were given.
+
+    What a process is does not change, so each is read once; a machine with thousands costs one listing a look.
+    """
+
+    def __init__(self, mark: bytes) -> None:
+        self._mark = mark
+        self._others: set[int] = {os.getpid()}
+        self._ours: set[int] = set()
+
+    def look(self, root: int) -> list[int]:
+        """All that carry the mark, those below `root` as well, without us."""
+        if not LINUX:
+            return []
+        pids = set(map(int, filter(str.isdigit, os.listdir("/proc"))))
+        self._ours &= pids
+        self._others &= pids
+        for pid in pids - self._ours - self._others:
+            (self._ours if self._marked(pid) else self._others).add(pid)
+        return sorted(self._ours - {root})
+
+    def _marked(self, pid: int) -> bool:
+        try:
+            return self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return False  # another user's, or gone
+
+
+def look(root: int, strays: Sequence[int] = ()) -> Tree | None:
+    """The tree under `root` now, and those of `strays`; None if it is gone, or not to be seen on this system.
 
     cpu_s counts children that have ended and were waited for, so it grows with whatever the tree does.
     """
-    if not LINUX:
+    if not _TOLD:
         return None
-    tree, todo, threads = Tree([]), [root], 0
+    tree, todo, threads = Tree([]), [*strays, root], 0
+    seen: set[int] = set()
     while todo and len(tree.pids) < _MAX_PROCESSES:
         pid = todo.pop()
+        if pid in seen:
+            continue
+        seen.add(pid)
         try:
             fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
             if fields[0] in (b"Z", b"X"):
@@ -59,7 +99,7 @@ def look(root: int) -> Tree | None:
                 todo += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
         except (OSError, ValueError, IndexError):
             continue  # it ended while we looked
-    return tree if tree.pids else None
+    return tree if root in tree.pids else None
 
 
 def _read_io(tree: Tree, pid: int) -> None:
@@ -113,10 +153,13 @@ def open_things(pids: list[int]) -> tuple[bool, set[str]]:
     return device, sockets
 
 
-def connected(pid: int, sockets: set[str]) -> bool:
-    """Whether one of the sockets is a TCP connection to another machine, as the network of `pid` sees it."""
+def connected(pid: int, sockets: set[str]) -> Literal["", "here", "elsewhere"]:
+    """Where the other end of a TCP connection of these sockets is, as the network of `pid` sees it: on another machine,
+    or with a program of this one that holds none of them."""
     if not sockets:
-        return False
+        return ""
+    here: list[tuple[str, str]] = []
+    ends: dict[tuple[str, str], str] = {}
     for table in ("tcp", "tcp6"):
         try:
             with open(f"/proc/{pid}/net/{table}") as file:
@@ -125,10 +168,24 @@ def connected(pid: int, sockets: set[str]) -> bool:
             continue
         for line in lines:
             fields = line.split()
-            mine = len(fields) > 9 and fields[9] in sockets and fields[3] == _ESTABLISHED
-            if mine and not _this_machine(fields[2].split(":")[0]):
-                return True
-    return False
+            if len(fields) <= 9 or fields[3] != _ESTABLISHED:
+                continue
+            near, far = _plain(fields[1]), _plain(fields[2])
+            ends[near, far] = fields[9]
+            if fields[9] in sockets:
+                if not _this_machine(fields[2].split(":")[0]):
+                    return "elsewhere"
+                here.append((far, near))
+    # "0": nobody has taken the connection yet, so nobody can say whose it will be.
+    return "here" if any(ends.get(other, "0") not in {"0", *sockets} for other in here) else ""
+
+
+def _plain(end: str) -> str:
+    """
+    >>> _plain("0000000000000000FFFF00000100007F:1F90"), _plain("0100007F:1F90")
+    ('0100007F:1F90', '0100007F:1F90')
+    """
+    return end[24:] if end[:24] == "0000000000000000FFFF0000" else end
 
 
 def _this_machine(address: str) -> bool:

@@ -56,7 +56,7 @@ class Sidecar:
         self._wrapper = Tail(self._path("wrapper.jsonl"))
         self._started_at = self.spec.created_at
         self._job_pid: int | None = self.spec.attach.pid if self.spec.attach else None
-        self._probe = SystemProbe(self._job_pid, self.spec.gpu_ids)
+        self._probe = SystemProbe(self._job_pid, self.spec.gpu_ids, self.spec.run_id)
         self._system: dict[str, float] = {}
         self._total = total_from(self.spec.params, self.spec.argv)
         self._pace = Pace()

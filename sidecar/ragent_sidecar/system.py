@@ -15,7 +15,7 @@ from typing import Any
 
 from ragent_jupyter.rules.watch import Activity
 
-from .activity import connected, held, look, net_bytes, open_things, waits
+from .activity import Strays, connected, held, look, net_bytes, open_things, waits
 
 _LINUX = sys.platform.startswith("linux")
 _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -24,10 +24,14 @@ _MAX_PROCESSES = 512
 
 
 class SystemProbe:
-    """Samples one run. job_pid: the job's first process. gpu_ids: of the run; empty: those that its processes use."""
+    """Samples one run. job_pid: the job's first process. gpu_ids: of the run; empty: those that its processes use.
 
-    def __init__(self, job_pid: int | None, gpu_ids: list[int]) -> None:
+    run_id: its processes carry it in their environment, wherever they go.
+    """
+
+    def __init__(self, job_pid: int | None, gpu_ids: list[int], run_id: str = "") -> None:
         self.job_pid = job_pid
+        self._strays = Strays(f"RAGENT_RUN_ID={run_id}".encode()) if run_id else None
         self._gpus = _Nvml(gpu_ids)
         self._cpu: dict[int, float] = {}  # pid -> CPU seconds so far
         self._cpu_at: float | None = None
@@ -56,17 +60,19 @@ class SystemProbe:
 
     def activity(self, at: float) -> Activity | None:
         """What the job's processes do now; None if there are none, or this system does not show it."""
-        tree = None if self.job_pid is None else look(self.job_pid)
-        if tree is None or self.job_pid is None:
+        if self.job_pid is None:
+            return None
+        tree = look(self.job_pid, self._strays.look(self.job_pid) if self._strays is not None else ())
+        if tree is None:
             return None
         device, sockets = open_things(tree.pids)
-        elsewhere = connected(self.job_pid, sockets)
+        where = connected(self.job_pid, sockets)
         return Activity(
             at=at,
             cpu_s=tree.cpu_s,
             io_bytes=tree.io,
-            net_bytes=net_bytes(self.job_pid) if elsewhere else None,
-            connected=elsewhere,
+            net_bytes=net_bytes(self.job_pid) if where == "elsewhere" else None,
+            connected=bool(where),
             waits=waits(tree),
             held=held(tree),
             gpu_util=self._gpus.sample(tree.pids).get("gpu_util"),

@@ -156,7 +156,7 @@ def test_a_kernel_that_does_not_count_io_is_no_proof_of_rest() -> None:
 def test_a_connection_may_be_waited_for_and_gets_a_minute() -> None:
     job = Job().logs()
     assert job.silent(400, connected=True, net=0.0) == [(60, "warning", "stall"), (180, "critical", "hang")]
-    assert "a connection to another machine that brings nothing" in job.raised[0].text
+    assert "a connection to another program that brings nothing" in job.raised[0].text
 
 
 def test_a_busy_gpu_is_given_three_times_as_long() -> None:

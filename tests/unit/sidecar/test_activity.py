@@ -89,18 +89,60 @@ def test_a_stopped_process_is_held(start: Start) -> None:
     wait_until(lambda: (tree := activity.look(process.pid)) is not None and not activity.held(tree))
 
 
-def test_a_connection_within_the_machine_is_none(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        pid = start(
-            f"import socket; s = socket.create_connection(('127.0.0.1', {port})); " + READY + "time.sleep(60)"
-        ).pid
-        device, sockets = activity.open_things([pid])
-        assert len(sockets) == 1 and not device
-        assert not activity.connected(pid, sockets)
-        monkeypatch.setattr(activity, "_this_machine", lambda address: False)
-        assert activity.connected(pid, sockets) and not activity.connected(pid, {"1"})
+@pytest.mark.parametrize("other", ["'127.0.0.1'", "'::ffff:127.0.0.1', socket.AF_INET6"])
+def test_a_connection_within_the_tree_is_none_and_one_to_another_program_is(start: Start, other: str) -> None:
+    made = "import socket; l = socket.create_server(('127.0.0.1', 0)); port = l.getsockname()[1]; "
+    with_itself = f"{made}c = socket.create_connection(('127.0.0.1', port)); a = l.accept(); "
+    pid = start(with_itself + READY + "time.sleep(60)").pid
+    device, sockets = activity.open_things([pid])
+    assert len(sockets) == 3 and not device
+    assert not activity.connected(pid, sockets) and not activity.connected(pid, {"1"})
+    with socket.create_server(("127.0.0.1", 0)) as server:  # a database, a server of models
+        to = f"({other.partition(',')[0]}, {server.getsockname()[1]})"
+        family = other.partition(",")[2] or " socket.AF_INET"
+        pid = start(f"import socket; s = socket.socket({family.strip()}); s.connect({to}); {READY}time.sleep(60)").pid
+        sockets = activity.open_things([pid])[1]
+        assert len(sockets) == 1
+        assert not activity.connected(pid, sockets)  # nobody has taken it yet
+        taken, _ = server.accept()
+        with taken:
+            assert activity.connected(pid, sockets) == "here"
     assert (activity.net_bytes(pid) or 0.0) >= 0.0
+
+
+def test_a_connection_to_another_machine_is_one(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import socket; l = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(l.getsockname()); "
+    pid = start(code + "a = l.accept(); " + READY + "time.sleep(60)").pid
+    sockets = activity.open_things([pid])[1]
+    monkeypatch.setattr(activity, "_this_machine", lambda address: False)
+    assert activity.connected(pid, sockets) == "elsewhere"
+
+
+def test_a_worker_that_left_the_tree_is_known_by_its_mark(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAGENT_RUN_ID", "run_stray")
+    left = "os.system(f'setsid {sys.executable} -c \"while 1: pass\" & echo $! > left'); "
+    root = start(READY.replace("print(", left + "print(", 1) + "time.sleep(60)").pid
+    strays = activity.Strays(b"RAGENT_RUN_ID=run_stray")
+    assert os.getpid() not in strays.look(root)
+    worker = wait_until(lambda: strays.look(root))[0]
+    try:
+        assert activity.Strays(b"RAGENT_RUN_ID=run_str").look(root) == []
+        alone, both = activity.look(root), activity.look(root, strays.look(root))
+        assert alone is not None and worker not in alone.pids
+        assert both is not None and sorted(both.pids) == sorted({root, *strays.look(root)}) and activity.waits(both)
+        before = SystemProbe(root, [], "run_stray").activity(1.0)
+        time.sleep(0.3)
+        after = SystemProbe(root, [], "run_stray").activity(2.0)
+        assert before is not None and after is not None and (after.cpu_s or 0.0) > (before.cpu_s or 0.0)
+    finally:
+        for pid in strays.look(root):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_kernel_that_names_no_children_shows_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = start(READY + "time.sleep(60)").pid
+    monkeypatch.setattr(activity, "_TOLD", False)
+    assert activity.look(pid) is None
 
 
 def test_who_is_gone_shows_nothing() -> None:
