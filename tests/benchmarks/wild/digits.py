@@ -54,11 +54,11 @@ def run(short: bool, times: int | None = None) -> list[Figure]:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     digits = have_digits()
     which = "digits" if digits and not short else "made"
-    made = task(6 if short else 18, which)
+    make = partial(task, 6 if short else 18, which)
     rows = [] if which == "digits" else [Figure(bench=BENCH, what="the data", missing="drawn" if digits else WITHOUT)]
-    searches, found = compare(made, BENCH, times or (1 if short else 20), 22 if short else 40, 4 if short else 10, 5)
+    searches, found = compare(make, BENCH, times or (1 if short else 60), 22 if short else 40, 4 if short else 10, 5)
     rows += searches
-    rows += null(made, 24 if short else 400)
+    rows += null(make(), 24 if short else 400)
     if not short:
         rows.append(real(which, found["ragent"].true))
     return rows

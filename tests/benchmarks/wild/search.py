@@ -12,12 +12,16 @@ what was claimed. true loss: the fresh mean on the hidden part.
 from __future__ import annotations
 
 import math
+import os
 import random
 import statistics
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -196,23 +200,38 @@ class Found(Struct):
 
 
 def compare(
-    task: Task, bench: str, repeats: int, runs: int, fresh: int, seeds: int
+    make: Callable[[], Task], bench: str, repeats: int, runs: int, fresh: int, seeds: int
 ) -> tuple[list[Figure], dict[str, Found]]:
-    """repeats: searches of each; fresh: seeds that a claim is run with; seeds: of ragent's confirm stage."""
-    who: dict[str, Callable[[Task, int, int], Claim]] = {"ragent": lambda t, n, s: ragent(t, n, s, seeds), **PEERS}
-    found = {name: Found([], [], [], []) for name in who}
-    for repeat in range(repeats):
-        for name, searches in who.items():
-            claim = searches(task, runs, repeat)
-            again = [task.run(claim.params, FRESH + 100 * repeat + n) for n in range(fresh)]
-            mine = found[name]
-            mine.claimed.append(claim.value)
-            mine.fresh.append(statistics.fmean(curve[-1] for curve, _ in again))
-            mine.true.append(statistics.fmean(hidden for _, hidden in again))
-            mine.steps.append(claim.steps)
-        last = ", ".join(f"{name} {found[name].true[-1]:.3f}" for name in who)
-        print(f"… {bench} {repeat + 1} of {repeats}: {last}", file=sys.stderr, flush=True)
+    """make: the task, in each process anew.  repeats: searches of each; fresh: seeds that a claim is run with;
+    seeds: of ragent's confirm stage.
+    """
+    found = {name: Found([], [], [], []) for name in ("ragent", *PEERS)}
+    with ProcessPoolExecutor(min(repeats, os.cpu_count() or 1), get_context("spawn")) as pool:
+        whole = pool.map(partial(_repeat, make, runs=runs, fresh=fresh, seeds=seeds), range(repeats))
+        for repeat, rows in enumerate(whole):
+            for name, (claimed, again, true, steps) in rows.items():
+                mine = found[name]
+                mine.claimed.append(claimed)
+                mine.fresh.append(again)
+                mine.true.append(true)
+                mine.steps.append(steps)
+            last = ", ".join(f"{name} {mine.true[-1]:.3f}" for name, mine in found.items())
+            print(f"… {bench} {repeat + 1} of {repeats}: {last}", file=sys.stderr, flush=True)
     return figures(bench, found, runs), found
+
+
+def _repeat(
+    make: Callable[[], Task], repeat: int, *, runs: int, fresh: int, seeds: int
+) -> dict[str, tuple[float | None, float, float, int]]:
+    """One search of each: (what it claims, its fresh mean, its true loss, steps spent)."""
+    task, rows = make(), {}
+    who: dict[str, Callable[[Task, int, int], Claim]] = {"ragent": partial(ragent, seeds=seeds), **PEERS}
+    for name, searches in who.items():
+        claim = searches(task, runs, repeat)
+        again = [task.run(claim.params, FRESH + 100 * repeat + n) for n in range(fresh)]
+        means = statistics.fmean(curve[-1] for curve, _ in again), statistics.fmean(hidden for _, hidden in again)
+        rows[name] = (claim.value, *means, claim.steps)
+    return rows
 
 
 def figures(bench: str, found: Mapping[str, Found], runs: int) -> list[Figure]:
