@@ -27,6 +27,7 @@ _SHARE = 0.2  # and of what it used before
 _WORKED = 0.01  # of a core: what used less before shows nothing by using nothing
 _IO = 16384.0  # bytes a second; monitors and heartbeats read less
 _NET = 8192.0
+_A_WHILE = 5.0  # seconds
 _ONE_LOOK = 0.05  # seconds between two signs of life that are one: a row and the same row in the log
 
 
@@ -77,6 +78,8 @@ def forget(state: Watch, at: float) -> None:
     quiet = state.quiet
     if quiet.life >= 0.0:
         quiet.begun += max(0.0, at - quiet.life)  # nor was it life
+        if quiet.first >= 0.0:
+            quiet.first += max(0.0, at - quiet.life)
         quiet.life = at
     quiet.since, quiet.seen, quiet.waits = -1.0, -1.0, 0
 
@@ -126,6 +129,8 @@ def activity(state: Watch, fact: Activity) -> None:
     quiet.connected = quiet.connected or fact.connected
     quiet.uses_gpu = fact.uses_gpu
     quiet.seen, quiet.cpu_s, quiet.io_bytes, quiet.net_bytes = at, cpu, io, net
+    if quiet.first < 0.0 and state.rows:
+        quiet.first, quiet.first_cpu_s = at, cpu
     if quiet.since < 0.0 or at <= quiet.since or _works(state, fact, at):
         quiet.since, quiet.since_cpu_s = at, cpu
         quiet.since_io_bytes, quiet.since_net_bytes = io or 0.0, net
@@ -160,7 +165,13 @@ def _idle_cpu(quiet: Quiet) -> float:
 
 
 def used_before(quiet: Quiet) -> float:
-    """Cores that the tree used, on average, until its last sign of life."""
+    """Cores that the tree used, on average, until its last sign of life.
+
+    Since the first row, where that was seen and is a while ago: what a launcher, or a client of another machine, needed
+    to begin with says nothing of how it goes on.
+    """
+    if quiet.first >= 0.0 and quiet.life - quiet.first >= _A_WHILE:
+        return max(0.0, quiet.since_cpu_s - quiet.first_cpu_s) / (quiet.life - quiet.first)
     return quiet.since_cpu_s / max(0.5, quiet.life - quiet.begun)
 
 

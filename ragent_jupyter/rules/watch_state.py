@@ -102,6 +102,7 @@ class Quiet(Struct, kw_only=True, omit_defaults=True):
 
     begun: the first tick.  life: the newest sign of life, -1 after a pause of the witness.  start_s, gap_s: the longest
     silence before and after the first row.  starts, gaps: how many there were.
+    first, first_cpu_s: the first sample since there are rows.
     cpu_s, io_bytes, net_bytes: the newest sample's, taken at `seen`.  since_*: the sample since when all were idle.
     cpu: percent of a core between the newest two samples.  waits: samples in a row with something runnable.
     """
@@ -112,6 +113,8 @@ class Quiet(Struct, kw_only=True, omit_defaults=True):
     starts: int = 0
     gap_s: float = 0.0
     gaps: int = 0
+    first: float = -1.0
+    first_cpu_s: float = 0.0
     seen: float = -1.0
     cpu_s: float = 0.0
     io_bytes: float | None = None

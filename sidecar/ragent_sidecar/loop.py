@@ -66,6 +66,7 @@ class Sidecar:
         self._due: dict[str, float] = {}
         self._exit: Exit | None = None
         self._stopped = False
+        self._seen_at_work = False
         self._add_own_sources()
         self._outside = None if self.spec.attach else Outside(self.witness, self.run_dir, self.spec)
         self._look_every = self.pacing.discover
@@ -207,13 +208,15 @@ class Sidecar:
     def _look_at_silence(self) -> None:
         """What the job does while it says nothing. Not of a notebook's kernel: it rests while its user thinks."""
         silent = self.witness.silent_s
-        if self._exit is not None or self.spec.attach is not None or silent < self.pacing.quiet:
+        first = self.witness.points > 0 and not self._seen_at_work  # what it used by now, it used to begin with
+        if self._exit is not None or self.spec.attach is not None or (silent < self.pacing.quiet and not first):
             return
-        if self._is_due("activity", self.pacing.quiet if silent < 60.0 else self.pacing.system):
+        if self._is_due("activity", self.pacing.quiet if silent < 60.0 else self.pacing.system) or first:
             if self._job_pid is None:
                 self._read_wrapper()
             fact = self._probe.activity(self.witness.now())
             if fact is not None:
+                self._seen_at_work = self._seen_at_work or first
                 self.witness.activity(fact)
 
     def _log_bytes(self) -> int | None:

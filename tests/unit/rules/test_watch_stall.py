@@ -146,6 +146,21 @@ def test_who_never_used_the_cpu_shows_nothing_by_not_using_it() -> None:
     assert Job(cpu=0.0).logs(60).silent(700) == [(600, "warning", "stall")]  # ssh, docker run, srun
 
 
+def test_what_it_used_to_begin_with_is_not_what_it_uses() -> None:
+    job = Job(cpu=0.001)
+    job.used = 3.0  # imports; then it hands over to another machine and passes on what is said there
+    job.logs(1)
+    job._say(Activity(at=job.at, cpu_s=job.used, io_bytes=job.read))
+    job.logs(40)
+    assert job.silent(599) == []
+    busy = Job()
+    busy.used = 3.0
+    busy.logs(1)
+    busy._say(Activity(at=busy.at, cpu_s=busy.used, io_bytes=busy.read))
+    assert busy.logs(40).silent(100) == IDLE
+    assert "(90 % before)" in busy.raised[0].text
+
+
 def test_a_kernel_that_does_not_count_io_is_no_proof_of_rest() -> None:
     job = Job().logs()
     for second in range(1, 500):

@@ -190,6 +190,23 @@ def test_a_hang_is_told_with_its_evidence_and_a_silent_computation_is_not(
 
 
 @pytest.mark.slow
+def test_a_launcher_that_passes_on_what_others_say_shows_nothing_by_resting(
+    tmp_path: Path, spawn: Spawn, start: Start
+) -> None:
+    folder = RunFolder(tmp_path / "runs" / "run_a", stall={"stall_s": 2.0})
+    path = folder.path / "metrics.jsonl"
+    row = 'f.write(\'{"step": %d, "loss": 2.0}\\n\' % n); f.flush(); time.sleep(0.6)'
+    rows = f"f = open({str(path)!r}, 'a'); exec('for n in range(20): ' + {row!r}); "
+    pid = start(f"import time; sum(range(2 * 10**7)); {READY}{rows}time.sleep(600)").pid
+    line = f'{{"type": "job_started", "seq": 1, "at": {time.time()}, "pid": {pid}}}\n'
+    (folder.path / "wrapper.jsonl").write_text(line)
+    spawn(folder)
+    wait_until(lambda: folder.live().get("points") == 20, 40)
+    alert = wait_until(folder.alerts, 20)[0]
+    assert "do nothing" not in alert.title and alert.evidence.threshold == pytest.approx(6.0, abs=1.0)  # ten paces
+
+
+@pytest.mark.slow
 def test_a_notebook_s_kernel_rests_while_its_user_thinks(run_folder: RunFolder, spawn: Spawn, start: Start) -> None:
     code = "import time; sum(range(2 * 10**7)); " + READY + "time.sleep(600)"
     pid = start(code).pid
