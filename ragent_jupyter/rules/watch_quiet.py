@@ -59,6 +59,7 @@ def _alive(state: Watch, at: float) -> None:
     _learn(state, at)
     quiet.life = at
     quiet.since, quiet.waits, quiet.connected, quiet.hung = -1.0, 0, False, False
+    quiet.seen, quiet.cpu = -1.0, None  # what it did until now is no part of the next silence
 
 
 def _learn(state: Watch, at: float) -> None:

@@ -161,6 +161,14 @@ def test_what_it_used_to_begin_with_is_not_what_it_uses() -> None:
     assert "(90 % before)" in busy.raised[0].text
 
 
+def test_what_it_does_in_a_silence_is_not_told_of_the_time_before() -> None:
+    job = Job().logs(3)
+    assert job.silent(4) == []
+    job.logs(10)
+    assert job.silent(2) == [] and job.state.quiet.cpu is None
+    assert job.silent(2) == [] and job.state.quiet.cpu == 0.0
+
+
 def test_a_kernel_that_does_not_count_io_is_no_proof_of_rest() -> None:
     job = Job().logs()
     for second in range(1, 500):
