@@ -79,7 +79,7 @@ def _simple(loader: Any, node: Any) -> Any:
     if node.id == "sequence" and len(node.value) <= 200:
         return [_simple(loader, one) if one.id == "scalar" else UNKNOWN for one in node.value]
     if node.id == "mapping" and len(node.value) <= 20:
-        return {str(k.value): _simple(loader, v) if v.id == "scalar" else UNKNOWN for k, v in node.value}
+        return {str(k.value): UNKNOWN if v.id == "mapping" else _simple(loader, v) for k, v in node.value}
     return UNKNOWN
 
 
