@@ -7,9 +7,13 @@ from collections.abc import Set as AbstractSet
 
 from .found import Found
 from .sayings import (
+    KINDS,
+    LEARNT,
     LOW_RANK,
     NO_CHANGE,
     SAID_START,
+    SCALED,
+    STRONG,
     UPDATED,
     Judged,
     is_text,
@@ -22,7 +26,9 @@ from .vocabulary import (
     MACHINE,
     METHOD,
     PARTIAL,
+    PLACES,
     SIZES,
+    WORLD,
 )
 
 Bag = AbstractSet[str]
@@ -72,6 +78,10 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("exclude", "the precision of numbers")
     if bag == {"epoch", "step"} and tokens[0] == "epoch" and not found.name.lower().rstrip("0123456789").endswith("s"):
         return Judged("tune", "when the schedule steps")
+    if {"update", "epoch"} <= bag and isinstance(value, int) and value >= 100:
+        return Judged("fidelity", "how long a part of training is")  # those of one update are few
+    if found.kind == "bool" and bag - NO_CHANGE and bag - NO_CHANGE <= {"cond", "conditional", "class"}:
+        return Judged("exclude", "about the task, which is given")
     if {"update", "epoch"} <= bag or {"epoch", "ppo"} <= bag or {"step", "size"} <= bag or {"d", "model"} <= bag:
         return Judged("tune", "a part of the method")
     timed = "time" in bag and bag & {"max", "limit", "budget", "total"} and found.kind != "bool"
@@ -108,7 +118,8 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("exclude", "how samples are made afterwards")
     if (bag & {"decode", "decoding"} and bag & {"len", "step"}) or {"generator", "len"} <= bag:
         return Judged("exclude", "how much is generated")
-    if bag & {"episode", "epoch"} and "len" in bag and bag & {"max", "maximum", "limit"}:
+    lasting = "episode" in bag and ("len" in bag or (bag & {"step", "timestep"} and bag & {"max", "maximum", "limit"}))
+    if lasting or ({"epoch", "len"} <= bag and bag & {"max", "maximum", "limit"}):
         return Judged("exclude", "about the task, which is given")
     if bag - COUNT - NO_CHANGE in ({"agent"}, {"trial"}) and found.kind == "int":
         return Judged("exclude", "about the task or the experiment")
@@ -118,11 +129,64 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("tune", "the resolution of the input")
     if bag & {"data", "dataset"} and "size" in bag and found.kind in ("int", "float"):
         return Judged("fidelity", "how much of the data is used")
+    if bag & WORLD and not bag & (STRONG | LEARNT):
+        return Judged("exclude", "about the world, which is given")
+    if "reward" in bag and (found.kind == "bool" or is_text(found)) and not bag & SCALED:
+        return Judged("exclude", "what the task rewards")
+    if "tokenizer" in bag or ("scaler" in bag and is_text(found)) or (bag - COUNT - {"size"} == {"chunk"}):
+        return Judged("exclude", "how the data is read")
+    if bag - KINDS == {"interpolation"} and (is_text(found) or found.choices):
+        return Judged("exclude", "how the data is read")
+    if {"min", "sample", "split"} <= bag or {"target", "module"} <= bag or {"class", "weight"} <= bag:
+        return Judged("tune", "a part of the method")
+    if {"train", "on"} <= bag and bag & {"input", "source", "prompt"}:
+        return Judged("tune", "what the loss is over")
+    spoken = bag & {"repeat", "len"} and bag & {"penalty"}
+    if (
+        spoken
+        or {"repeat", "ngram"} <= bag
+        or {"return", "seq"} <= bag
+        or (bag & {"decode", "decoding"} and is_text(found))
+    ):
+        return Judged("exclude", "how samples are made afterwards")
+    if tokens[-1:] == ("token",) and bag & {"start", "end", "pad", "bos", "eos", "sos", "unk", "blank", "oov"}:
+        return Judged("exclude", "how the data is read")
+    counted = found.kind == "int" and bag & COUNT and bag - COUNT and bag - COUNT <= PLACES - METHOD
+    if counted or ("instance" in bag and bag <= {"instance", "type", "count", "num"}):
+        return Judged("exclude", "a number of files or machines")
+    built = bag & {"encoder", "decoder", "backbone", "model", "net", "network", "teacher", "student"}
+    if built and is_text(found) and not found.choices and tokens[-1] in ("name", "weight"):
+        return Judged("exclude", "which model, which is given")
+    if found.kind == "bool" and bag - NO_CHANGE <= {"truncation", "truncate", "pad", "padding"} and bag - NO_CHANGE:
+        return Judged("exclude", "how the data is laid out")
+    if bag == {"top", "p"} or ({"top", "p"} <= others and (bag == {"temperature"} or bag <= {"top", "k", "topk"})):
+        return Judged("exclude", "how samples are made afterwards")
+    ends = len(tokens) == 2 and tokens[1] in ("in", "out") and found.kind == "int"
+    if ends and tokens[0] in ("enc", "dec", "c", "n", "d", "encoder", "decoder", "channel", "dim", "feature"):
+        return Judged("exclude", "the shape of the data")
+    if "encoding" in bag and bag & {"pos", "positional", "position"}:
+        return Judged("tune", "a part of the model")
+    if bag & {"level", "cluster"} and found.kind == "int" and (plural or bag & COUNT) and not bag & LOOKING:
+        return Judged("tune", "how many there are of a part of the method")
+    if {"min", "delta"} <= bag and others & {"patience", "early", "stop", "lag"}:
+        return Judged("exclude", "when training stops")
     if {"class", "token"} <= bag or {"leaf", "node"} <= bag or {"prediction", "type"} <= bag or {"fan", "out"} <= bag:
         return Judged("tune", "a part of the model")
     if ("cost" in bag and found.kind == "float") or ("memory" in bag and bag & {"size", "capacity", "len"}):
         return Judged("tune", "a part of the method")
-    if "len" in bag and bag & {"group", "pred", "answer"}:
+    if {"shuffle", "buffer"} <= bag or {"special", "token"} <= bag:
+        return Judged("exclude", "how the data is read")
+    if "len" in bag and bag & {
+        "group",
+        "pred",
+        "prediction",
+        "answer",
+        "response",
+        "out",
+        "output",
+        "trial",
+        "forecast",
+    }:
         return Judged("exclude", "about the task, which is given")
     if bag & {"threshold", "thres", "thresh"} and bag & {"iou", "config", "score", "nms", "confidence", "null"}:
         return Judged("exclude", "about evaluation")
@@ -138,6 +202,9 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         and not bag & {"dropout", "norm", "embed"}
     ):
         return Judged("exclude", "the shape of the data")
+    wide = isinstance(value, int) and value >= 32 and "channel" in bag  # no data has as many; a layer has
+    if wide and bag & {"out", "output", "channel"} <= {"out", "output", "channel"} and bag & {"out", "output"}:
+        return Judged("tune", "the width of a layer")
     if (bag & {"out", "output"} and bag & {"channel", "size", "shape", "class"}) or {"output", "dim"} <= bag:
         return Judged("exclude", "the shape of the data")
     if "channel" in bag and bag & {"image", "color", "data"} and not bag & {"hidden", "base", "augment"}:
@@ -162,7 +229,17 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("exclude", "how the data is laid out")
     if bag and bag <= {"mean", "std"} and (found.many or is_text(found)):
         return Judged("exclude", "the statistics of the data")
-    if "weight" in bag and is_text(found) and not found.choices and (value is None or bag == {"weight"}):
+    led = [word for word in tokens if word not in NO_CHANGE]
+    terms = len(led) > 1 and led[0] in ("lambda", "coef", "prob", "ratio", "weight", "cost") and led[1] != "decay"
+    if terms and found.kind in ("int", "float") and not bag & (LOOKING | {"split", "train"}):
+        return Judged("tune", "a weight of a term")
+    if (
+        "weight" in bag
+        and "loss" not in bag
+        and is_text(found)
+        and not found.choices
+        and (value is None or bag == {"weight"})
+    ):
         return Judged("exclude", "names a model's weights")
     if bag & {"new", "generate"} and bag & {"token", "len"}:
         return Judged("exclude", "how much is generated")

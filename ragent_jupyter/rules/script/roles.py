@@ -9,34 +9,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
-from typing import Any
 
 from .found import Found
+from .lengths import spent
 from .particular import particular
 from .sayings import (
+    ACTING,
     CHOSEN,
+    GROUPS_ASIDE,
+    HEADED,
     HOMES_ASIDE,
     INNER,
     KINDS,
     LOGS,
     NO_CHANGE,
     PATHLIKE,
-    PHASES,
     ROUGH,
     RUN_TIME,
+    SAID_AGAIN,
     SAID_ASIDE,
     SAID_AUGMENT,
-    SAID_DIFFUSION,
+    SAID_CHOICE,
     SAID_ENCODING,
     SAID_FAST,
+    SAID_HEADING,
     SAID_LOOKING,
     SAID_METHOD,
     SAID_PLACE,
-    SAID_ROLLOUT,
     SAID_SHAPE,
     SAID_SPENT,
     SAID_SWITCH,
-    SAID_TRAINED,
+    SAID_TASK,
     STRONG,
     THINGS,
     UPDATED,
@@ -54,9 +57,7 @@ from .vocabulary import (
     LOOKING,
     MACHINE,
     METHOD,
-    PARTIAL,
     PLACES,
-    RL,
     SIZES,
     SPENT,
     words,
@@ -76,19 +77,39 @@ def judge(found: Found, companions: AbstractSet[str] = frozenset(), uses: Abstra
     nearest = frozenset(words(head.rpartition(".")[2])) if head else frozenset()
     if is_text(found) and last in ("type", "name", "kind") and nearest & CHOSEN and not nearest & LOOKING:
         return Judged("tune", "which way of doing it")
+    if last == "_target_" and nearest & CHOSEN and nearest <= CHOSEN | ROUGH | {"lr", "config"}:
+        return Judged("tune", "which way of doing it")
     if last in ("_target_", "_partial_", "_recursive_", "_convert_"):
         return Judged("exclude", "names the code that is built")
-    verdict = _by_name(found, words(last), companions)
     parents = frozenset(words(head)) if head else frozenset()
+    own = words(last)
+    if head and not set(own) - NO_CHANGE:  # `mixup.enabled`: what is switched stands above
+        own = words(head.rpartition(".")[2])
+    verdict = _by_name(found, own, companions)
     if parents:
         verdict = _within(verdict, parents, found, words(last))
+    elif verdict.weak and verdict.role == "tune" and found.home & {"data", "dataset", "env", "simulator"}:
+        verdict = Judged("exclude", "it stands among options of the data or the task", weak=True)
+    if verdict.role == "tune" and _headed_aside(found):
+        return Judged("exclude", f"it stands under “{found.section[:60]}”")
     return _by_use(found, verdict, uses)
+
+
+def _headed_aside(found: Found) -> bool:
+    """Whether the comment over its group speaks of nothing but evaluation or logs."""
+    about = frozenset(words(found.section)) - NO_CHANGE - HEADED if len(found.section) < 60 else frozenset()
+    return bool(about) and about <= EVALUATION | LOOKING
 
 
 def _by_use(found: Found, verdict: Judged, uses: AbstractSet[str]) -> Judged:
     """Where the name says little, what the code does with the value says more."""
-    told = uses - {"look", "said"}
-    if not is_text(found):
+    told = uses - {"look", "said", "set"}
+    if "set" in uses and value_of(found) in (None, 0, -1, ""):
+        return Judged("exclude", "the script computes it from others")
+    switch = found.kind == "bool"
+    if switch and told == {"data"} and verdict.role == "tune" and not words_of(found) & (STRONG | {"train", "loss"}):
+        return Judged("exclude", "a switch of the data or of the environment")
+    if not is_text(found) and not switch:
         told -= {"data"}  # how the data is cut or read as features may well be searched
     if verdict.role == "exclude" and verdict.cadence and "update" in told and found.kind != "bool":
         return Judged("tune", "how often the code updates something")
@@ -112,13 +133,20 @@ def _within(verdict: Judged, parents: AbstractSet[str], found: Found, last: tupl
     """A dotted name: what the levels above say of it."""
     stops = {"early", "stop"} <= parents and "patience" in last
     if not stops and parents & (
-        EVALUATION | {"log", "callback", "path", "wandb", "profiler", "launcher", "checkpoint", "extra", "viz"}
+        EVALUATION
+        | GROUPS_ASIDE
+        | HOMES_ASIDE
+        | {"callback", "path", "launcher", "extra", "metric", "slurm", "hardware"}
     ):
         return Judged("exclude", f"it stands under {'.'.join(sorted(parents))}")
     if stops:
         return Judged("fidelity", "when training stops")
     if verdict.role == "fidelity" and parents & {"scheduler", "optimizer", "model", "net", "network", "loss"}:
         return Judged("tune", "a length within the method")
+    if "deterministic" in last and parents & ACTING:
+        return Judged("tune", "whether the model is deterministic", weak=True)
+    if verdict.role == "fidelity" and "env" in parents:
+        return Judged("exclude", "how long the task lasts")
     data = parents & {"data", "dataset", "env", "loader", "datamodule", "task"}
     if verdict.weak and data and not parents & {"augment", "transform"}:
         return Judged("exclude", "it describes the data or the task", weak=True)
@@ -131,11 +159,15 @@ def _within(verdict: Judged, parents: AbstractSet[str], found: Found, last: tupl
 def _by_name(found: Found, tokens: tuple[str, ...], companions: AbstractSet[str]) -> Judged:
     bag = frozenset(tokens)
     plural = found.name.lower().rstrip("0123456789_").endswith("s")
-    for rule in (_seed, _place, _aside, _cadence, particular, _strong, _looking, _machine, _spent):
+    for rule in (_seed, _place, _aside, _cadence, particular, _strong, _looking, _machine, spent):
         verdict = rule(found, tokens, bag, companions, plural)
         if verdict is not None:
             return verdict
     return _noun(found, tokens) or _by_the_rest(found)
+
+
+def words_of(found: Found) -> frozenset[str]:
+    return frozenset(words(found.name))
 
 
 # --- the rules, in their order ----------------------------------------------------------------------------------------
@@ -181,6 +213,10 @@ def _aside(found: Found, _tokens: tuple[str, ...], bag: Bag, _others: Bag, _plur
         return Judged("exclude", "its help speaks of evaluation alone")
     if found.kind == "bool" and SAID_FAST.search(found.help) and not bag & {"dropout", "augment", "momentum"}:
         return Judged("exclude", "its help speaks of speed or memory")
+    if SAID_AGAIN.search(found.help):
+        return Judged("exclude", "how often the whole is repeated")
+    if SAID_TASK.search(found.help) and not bag & (STRONG | {"discount", "gamma"}):
+        return Judged("exclude", "about the task, which is given")
     if found.home & HOMES_ASIDE:
         return Judged("exclude", "it stands among options that are not about learning")
     return None
@@ -216,6 +252,8 @@ def _looking(found: Found, tokens: tuple[str, ...], bag: Bag, _others: Bag, _plu
         seen = seen - {"val"}
     if "predict" in seen and bag & {"eps", "epsilon", "x", "start", "noise", "v", "xstart"}:
         seen = seen - {"predict"}
+    if "anomaly" in seen and found.kind != "bool":
+        seen = seen - {"anomaly"}
     if "log" in seen:
         at = tokens.index("log")
         if at + 1 < len(tokens) and tokens[at + 1] in LOGS:
@@ -225,8 +263,13 @@ def _looking(found: Found, tokens: tuple[str, ...], bag: Bag, _others: Bag, _plu
     if seen:
         return Judged("exclude", f"about {sorted(seen)[0]}, not about learning")
     kept = bag & KEEPING
+    free = is_text(found) and value_of(found) is None and not found.choices
+    if found.kind == "bool" and {"random", "init"} <= bag:
+        return Judged("exclude", "what a run starts from or keeps")
+    if found.kind in ("int", "float") and kept == {"warmstart"} and bag & SPENT:
+        return Judged("tune", "how much is explored before learning")
     weights = is_text(found) or re.search(r"(?i)pretrained|\bload", found.help)
-    if "pretrain" in bag and found.kind not in ("int", "float") and weights and not bag & (METHOD - {"use"}):
+    if "pretrain" in bag and found.kind not in ("int", "float") and weights and (not bag & (METHOD - {"use"}) or free):
         return Judged("exclude", "what a run starts from or keeps")
     if found.kind in ("int", "float") and kept <= {"finetune"} and bag & (SPENT | STRONG):
         kept = frozenset()  # the length or the rate of that part of training
@@ -242,6 +285,8 @@ def _looking(found: Found, tokens: tuple[str, ...], bag: Bag, _others: Bag, _plu
 def _machine(found: Found, _tokens: tuple[str, ...], bag: Bag, _others: Bag, _plural: bool) -> Judged | None:
     if bag & MACHINE == {"sync"} and bag & {"target", "actor", "policy", "teacher"}:
         return Judged("tune", "how often something is updated")
+    if bag & MACHINE == {"deterministic"} and (bag & ACTING or re.search(r"(?i)\b(actor|policy|model)\b", found.help)):
+        return Judged("tune", "whether the model is deterministic", weak=True)
     measured = found.kind in ("int", "float") and bag & METHOD
     if bag & MACHINE == {"distributed"} and measured and not re.search(r"(?i)distrib|ddp|fsdp", found.name):
         return None  # dp_rate, dist_weight: dropout, privacy, a distance
@@ -251,113 +296,6 @@ def _machine(found: Found, _tokens: tuple[str, ...], bag: Bag, _others: Bag, _pl
     if rest and rest <= {"node", "host", "port", "cluster", "local", "per"}:
         return Judged("exclude", "where it is computed")
     return None
-
-
-def _spent(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plural: bool) -> Judged | None:
-    value = value_of(found)
-    rest = bag - COUNT - NO_CHANGE - {"model", "main", "agent", "env", "real", "base", "run", "size", "opt", "budget"}
-    if (
-        bag & {"data", "dataset", "subset", "label"}
-        and bag & {"ratio"}
-        and not bag & {"augment", "weight", "split", "noise"}
-    ):
-        return Judged("fidelity", "how much of the data is used")
-    if "subset" in bag and not is_text(found) and found.kind != "bool":
-        return Judged("fidelity", "how much of the data is used")
-    if bag & {"train", "training"} and not rest and bag & (COUNT | {"size"}) and not is_text(found):
-        return Judged("fidelity", "how many training examples are used")
-    if (
-        bag & {"train", "training"}
-        and found.kind == "int"
-        and isinstance(value, int)
-        and value >= 10_000
-        and not bag & METHOD
-    ):
-        return Judged("fidelity", "how much is trained on")
-    if not bag & SPENT or found.kind == "bool" or found.many:
-        return None
-    if is_text(found) and not (isinstance(value, str) and value.replace(".", "").isdigit()) and not plural:
-        return None
-    if rest and rest <= SPENT:
-        return _length(found, tokens, bag, others, plural, value)
-    if "budget" in bag and not rest:
-        return Judged("fidelity", "a budget of training")
-    if "per" in bag and bag & SPENT:
-        long = isinstance(value, int) and value >= 100 and bag & {"step", "batch", "update", "iter"}
-        if tokens[-1] == "epoch" or (tokens[-1] in ("iter", "round") and long):
-            return Judged("fidelity", f"how long a {tokens[-1]} is")
-        return Judged("tune", "a rate of the method")
-    if tokens[-1] in SPENT:
-        if bag & PARTIAL:
-            return Judged("tune", "a length within the method's schedule")
-        if (plural or bag & COUNT) and rest - SPENT and tokens[-1] in ("step", "iter") and not bag & PHASES:
-            return Judged("tune", "a length of a part of the method", weak=True)
-        if plural or bag & COUNT:
-            if (
-                isinstance(value, int)
-                and value < 1000
-                and tokens[-1] in ("frame", "token", "sample", "example", "tree")
-            ):
-                return Judged("tune", "a count within the method", weak=True)
-            return Judged("fidelity", "how long a part of training is")
-        if rest - SPENT <= {"end", "stop", "final"}:
-            return Judged("fidelity", "when training ends")
-        if bag & METHOD:
-            return Judged("tune", "a moment of the method's schedule")
-        if isinstance(value, int) and value >= 10 and tokens[-1] in ("iter", "episode"):
-            return Judged("fidelity", "named like a length of training", weak=True)
-        if isinstance(value, int) and value > 0 and tokens[-1] in ("epoch", "round"):
-            if len(others & RL) >= 2 and others & {"timestep", "frame", "step"}:
-                return Judged("tune", "a count within the method", weak=True)
-            return Judged("fidelity", "named like a length of training", weak=True)
-    return None
-
-
-def _length(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plural: bool, value: Any) -> Judged:
-    """A bare count: of epochs, steps, samples. What else the script has tells which count it is."""
-    longer = others & {"epoch", "timestep", "episode", "iter", "frame"}
-    if (
-        bag - COUNT == {"iter"}
-        and tokens[0] not in ("max", "total")
-        and (longer | others & {"step"}) - bag
-        and isinstance(value, int)
-        and value <= 32
-    ):
-        return Judged("tune", "iterations within the model", weak=True)
-    if bag & {"step", "timestep", "iter"} and not bag & {"total", "epoch", "env", "train", "training", "global"}:
-        if SAID_ROLLOUT.search(found.help) or (
-            not (isinstance(value, int) and value >= 100_000)
-            and "step" in bag
-            and len(others & RL) >= 2
-            and longer - bag
-        ):
-            return Judged("tune", "the length of a rollout")
-        if (
-            "timestep" in bag
-            and (SAID_DIFFUSION.search(found.help) or longer & {"epoch", "iter"})
-            and not len(others & RL) >= 2
-        ):
-            return Judged("tune", "steps of the process that is modelled")
-        if SAID_DIFFUSION.search(found.help):
-            return Judged("tune", "steps of the process that is modelled")
-    if bag & {"frame"} and isinstance(value, int) and value < 1000:
-        return Judged("tune", "frames that the model sees")
-    if bag & {"sample", "example"} and re.search(r"(?i)\bper\b|\bray|monte|generat|draw|visuali|evaluat", found.help):
-        gen = re.search(r"(?i)generat|visuali|evaluat", found.help)
-        return Judged("exclude" if gen else "tune", "samples that are drawn")
-    small = isinstance(value, int) and value <= 1024 and not bag & {"train", "training", "data", "dataset"}
-    if bag & {"sample"} and small and not SAID_TRAINED.search(found.help):
-        return Judged("tune", "samples that are drawn", weak=True)
-    if bag & {"token"} and (re.search(r"(?i)batch", found.help) or (isinstance(value, int) and value < 100_000)):
-        return Judged("tune", "tokens of a batch or of an input")
-    if bag == {"example"} or (bag == {"sample"} and not plural):
-        return Judged("exclude", "an example", weak=True)
-    if bag & {"game"} and (is_text(found) or not plural):
-        return Judged("exclude", "the task")
-    if bag == {"step"} and not plural and found.kind == "float":
-        return Judged("tune", "a step", weak=True)
-    unit = next((word for word in reversed(tokens) if word in SPENT), "step")
-    return Judged("fidelity", f"named like a number of {unit}s")
 
 
 def _noun(found: Found, tokens: tuple[str, ...]) -> Judged | None:
@@ -380,7 +318,13 @@ def _noun(found: Found, tokens: tuple[str, ...]) -> Judged | None:
     if found.kind == "float" and left[-1] == "experiment" and "exper" not in found.name.lower():
         return Judged("tune", "an exponent", weak=True)
     rough = next((w for w in reversed(tokens) if w not in NO_CHANGE), "")
-    if is_text(found) and not found.choices and len(left) == 1 and left[0] in THINGS and rough not in KINDS:
+    if (
+        is_text(found)
+        and len(left) == 1
+        and left[0] in THINGS
+        and rough not in KINDS
+        and (not found.choices or left[0] in ("feature", "target"))
+    ):
         return Judged("exclude", f"which {left[0]}, which is given", weak=True)
     if is_text(found) and rough in KINDS and len(tokens) > 1 and left[-1] not in BOOKKEEPING | IDENTITIES | PLACES:
         return Judged("tune", "a way of doing it", weak=True)
@@ -411,11 +355,16 @@ def _by_the_rest(found: Found) -> Judged:
     aside = SAID_LOOKING.search(heading) or re.search(r"(?i)\b(misc|path|data ?set|i/?o|system)", heading)
     if aside and not SAID_METHOD.search(heading):
         return Judged("exclude", f"it stands under “{heading[:60]}”", weak=True)
+    if is_text(found) and (SAID_CHOICE.search(text) or SAID_HEADING.search(heading)):
+        return Judged("tune", "one of a few ways", weak=True)
     listed = isinstance(value, list) and value and all(isinstance(one, (int, float)) for one in value)
     if found.kind in ("float", "int") or listed:
         return Judged("tune", "a number of which the script says nothing else", weak=True)
     if found.choices and found.kind != "bool":
         return Judged("tune", "a choice", weak=True)
     if found.kind == "bool" or value in ("True", "False") or (value is None and SAID_SWITCH.search(text)):
-        return Judged("tune", "a switch of which the script says nothing else", weak=True)
+        if SAID_HEADING.search(heading):
+            return Judged("tune", "a switch of the method, by its heading", weak=True)
+        # What switches something that nobody names is rarely worth a search: the data, the task, a mode.
+        return Judged("exclude", "a switch of which the script says nothing else", weak=True)
     return Judged("exclude", "a text of which the script says nothing else", weak=True)

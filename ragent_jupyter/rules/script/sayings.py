@@ -45,7 +45,9 @@ SAID_METHOD = re.compile(
     r"|size|weight(s|ing)? (of|for)|loss|coefficient|augment\w+|temperature|kernel|channels?|embedding\w*|attention"
     r"|heads?|rate|probability|ratio|threshold|penalty|scale"
     r"|number of (units|features|filters|blocks|neighbou?rs|samples per)|discount|entropy|exploration"
-    r"|noise|warm ?up|schedule\w*|activation|normali[sz]ation|initiali[sz]\w+)\b"
+    r"|noise|warm ?up|schedule\w*|activation|normali[sz]ation|initiali[sz]\w+"
+    r"|adam\w*|sgd|rmsprop|curriculum|bootstrap\w*|weight averag\w+|returns|q-learning|critic|distill\w*|contrastive"
+    r"|adversarial|residual|pooling|lora|peft|fine.?tuning|uncondition\w*|conditioning)\b"
 )
 SAID_SPENT = re.compile(
     r"(?i)\b(training (duration|time|length|budget)|duration of training|number of training steps"
@@ -59,7 +61,14 @@ SAID_DIFFUSION = re.compile(r"(?i)diffusion|nois|denois|spik|ode\b|sde\b|simulat
 SAID_ASIDE = re.compile(
     r"(?i)\b(validation|eval(uation)?|test(ing)?|inference|prediction)[ -](only|set|split|dataset|samples|time)\b"
     r"|\bonly .{0,20}(evaluat|validation|test)|\b(during|for|at|in) (the )?(evaluation|validation|testing|inference)\b"
+    r"|\b(at|during) (sampling|generation|decoding|test)[ -]time\b|\b(during|for|at) sampling$"
+    r"|\b(is|are) (saved|written|logged|printed|plotted|stored)\b|\bfor (the |this )?(\w+ )?data ?set$"
     r"|\bto evaluate\b|\bpredictions are\b|\b(during|for) (generation|decoding)\b"
+)
+SAID_AGAIN = re.compile(r"(?i)\b(experiments? times|number of (independent )?(runs|experiments|repetitions)\b)")
+SAID_TASK = re.compile(
+    r"(?i)\b((forecast(ing)?|prediction) (horizon|length|window|steps)|steps? ahead"
+    r"|steps (per|in an?|of an?) episode)\b"
 )
 SAID_FAST = re.compile(
     r"(?i)\b((less|more|saves?|saving|reduce[sd]?|low|lower|gpu) memory|memory[- ](efficient|usage|footprint)"
@@ -69,6 +78,7 @@ SAID_ENCODING = re.compile(r"(?i)\b(positional|fourier|encod(ing|er)|latent|netw
 SAID_SHAPE = re.compile(
     r"(?i)^((the|num(ber)?|size|dim(ension)?|count|of|model'?s?|data|encoder|decoder|network|total) )*"
     r"((in|out)put (size|dim(ension)?s?|channels?|features?|shape)|classes|categories|vocab(ulary)? size|(in|out)put$)"
+    r"|^(the )?(dim(ension\w*)?|size|number|#) of (the )?(domain |class |agent )?(actions?|observations?|labels?)\b"
 )
 SAID_SWITCH = re.compile(r"(?i)^(if|whether|use|enable|apply|do)\b|\bor not\b|\btrue\b|\bfalse\b")
 SAID_AUGMENT = re.compile(
@@ -80,9 +90,22 @@ HOMES_ASIDE = word_set(
     "viewer debug profile profiler save distributed device hub display report monitor render video"
 )
 SAID_START = re.compile(r"(?i)\b(start|resum|load|from|continue|restor|which|current)\w*")
+# A heading under which a bare switch is one of the method.
+SAID_HEADING = re.compile(
+    r"(?i)\b(models?|network|architecture|generator|discriminator|encoder|decoder|actor|critic|loss(es)?|optimi[sz]\w+"
+    r"|planning|method|algorithm|augment\w*|regulari[sz]\w+|hyper-?param\w*|tricks?)\b"
+)
+# What a heading says besides what it is about.
+HEADED = word_set("arg args argument option setting parameter param config group related all default flag other")
+# `A|B|C` or `(A | B)`: a text that is one of these.
+SAID_CHOICE = re.compile(r"(?:^|[\s(\[{:])[\w-]+ ?(?:\| ?[\w-]+)+")
+# Groups of settings of a tree that are not about learning: how samples are made afterwards, what data is let in.
+GROUPS_ASIDE = word_set(
+    "sampling generation decoding decode filtering preprocess preprocessing tokenizer export serving"
+)
 NO_CHANGE = word_set(
-    "use with enable disable do is no not without if should apply add set have has to and or for by on off train "
-    "training only custom new"
+    "use with enable enabled disable do is no not without if should apply add set have has to and or for by on off "
+    "train training only custom new"
 )
 ROUGH = word_set(
     "type name mode fn func function kind method algorithm strategy size num n number value param arg kwarg option "
@@ -97,17 +120,24 @@ INNER = word_set("hidden dropout norm embed layer head latent kernel depth width
 # Nouns of the method that name no way of doing something when they are set to a text: a column, a policy's name.
 THINGS = word_set("feature group policy component neighbor view instance target label position context char word frame")
 KINDS = word_set("strategy method algorithm kind fn func function variant type")
+# What is done to a reward within the method; what else is said of one is the task.
+SCALED = word_set(
+    "scale rescale norm clip whiten shaping penalty coef weight discount center std intrinsic curiosity model sum"
+)
 UPDATED = word_set(
     "target update policy actor critic discriminator generator ema learn learning sde reg decay accumulate grad anneal "
     "restart precond preconditioner polyak rollout augment mask resample copy sync train training network optim "
     "optimizer lr hessian swa average mixup teacher flush replay explore sigma warmup freeze kl attention "
-    "attn global"
+    "attn global densify refine reset prune"
 )
 WAVES = word_set(
     "num n max min rope pos positive base embed mask cutoff band fourier encoding mel theta multires low high scale dim"
 )
 LOW_RANK = word_set("lora low adapter dim approx kernel galore decomposition tensor r svd tucker")
 LOGS = word_set("std alpha variance var scale prob likelihood space snr temperature mel spectrogram eps epsilon lr")
+ACTING = word_set("actor policy model dynamic agent critic encoder decoder")
+# What is learnt of the world, or weighed in learning it: `speaker_embed`, `camera_loss`.
+LEARNT = word_set("embed weight coef loss dropout prob noise norm dim channel hidden layer feature augment random")
 STRONG = word_set("lr wd dropout momentum nesterov smoothing mixup cutmix cutout warmup augment")
 
 

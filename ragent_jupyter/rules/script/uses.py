@@ -14,7 +14,7 @@ from typing import Literal
 from .folding import dotted
 from .found import Module
 
-Use = Literal["said", "look", "place", "machine", "data", "load", "seed", "spent", "method", "update"]
+Use = Literal["said", "look", "place", "machine", "data", "load", "seed", "spent", "method", "update", "set"]
 _HOLDERS = re.compile(
     r"(?i)(^|_)(args?|opts?|options?|cfg|config|conf|flags?|params?|hparams|hps?|hyperparameters|settings?|namespace"
     r"|a|c|p|h|parsed|cli|variant|self)$"
@@ -79,6 +79,13 @@ _STEERS = re.compile(r"(?i)(^|[._])(step|backward|zero_grad|optimi[sz]e|learn|tr
                      r"|apply_gradients|update\w*)$")  # fmt: skip
 
 
+# Functions that are there to make the data or the environment: what only they read describes those.
+_GIVES = re.compile(
+    r"(?i)^_?(make|get|build|create|load|prepare|set_?up|init)_?(\w+_)?(envs?|environments?|data|datasets?|data_?loaders?"
+    r"|loaders?|data_?module|task|tokenizer|vocab\w*|corpus|suite)$"
+)
+
+
 class Uses:
     """In which ways each option is used, over all files."""
 
@@ -113,8 +120,34 @@ class _File:
             if not name and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                 name = aliases.get((self._scope(node), node.id), "")
             if name:
-                for use in self._use(node):
+                for use in self._use(node) or self._around(node):
                     self.uses.found[name].add(use)
+            elif isinstance(node, ast.Assign):
+                for name in self._overwritten(node):
+                    self.uses.found[name].add("set")
+
+    def _around(self, node: ast.AST) -> list[Use]:
+        """Where the use itself says nothing: what the function around it is there for."""
+        around = self._scope(node)
+        named = isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef) and _GIVES.match(around.name)
+        return ["data"] if named else []
+
+    def _overwritten(self, node: ast.Assign) -> list[str]:
+        """Options that get a value of the script's own, made of others, whatever was given: `args.x = args.a * 2`."""
+        names = [
+            target.attr
+            for target in node.targets
+            if isinstance(target, ast.Attribute) and target.attr in self.uses.names and _held(target)
+        ]
+        if not names:
+            return []
+        at: ast.AST | None = self.parents.get(node)
+        while at is not None and not isinstance(at, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module):
+            if isinstance(at, ast.If | ast.For | ast.While | ast.Try):
+                return []
+            at = self.parents.get(at)
+        read = {self._named(part) for part in ast.walk(node.value)} - {""}
+        return [name for name in names if read and name not in read]
 
     def _aliases(self, nodes: list[ast.AST]) -> dict[tuple[ast.AST, str], str]:
         """(function, local name) → option: `lr = args.lr`, a parameter or a constant that is called as the option."""
@@ -283,6 +316,11 @@ class _File:
         if all(low in _SEED for low in lows):
             return ["seed"]
         return []
+
+
+def _held(target: ast.Attribute) -> bool:
+    owner = dotted(target.value)
+    return owner != "self" and _HOLDERS.search(owner.split(".")[-1]) is not None
 
 
 def _called(body: list[ast.stmt]) -> list[str]:

@@ -164,7 +164,24 @@ SPELT_OUT = _table(
     nsample : num sample
     aa : augment
     ckp ckpoint : checkpoint
-    labels : label
+    labels labeled labelled : label
+    repetition repetitions : repeat
+    figs fig figures : figure
+    folds kfold kfolds nfold nfolds : fold
+    oversampling oversampled : oversample
+    scaling scaled scales : scale
+    lradj lradjust : lr
+    specaug spectaug : augment
+    perturbation perturbations perturbed : perturb
+    proportion proportions portion : ratio
+    densification densified : densify
+    physics physx : physic
+    precomputed precomputing : precompute
+    cameras cam cams : camera
+    cols col columns : column
+    peft : lora
+    occ occurrence occurrences : freq
+    implementation implementations : impl
     archs arch architecture architectures : arch
     models : model
     backbones : backbone
@@ -241,6 +258,9 @@ _COMPOUNDS = {
         ("tensor board", "tensorboard"),
         ("back bone", "backbone"),
         ("check point", "checkpoint"),
+        ("pre compute", "precompute"),
+        ("pre computed", "precompute"),
+        ("warmup start", "warmstart"),
         ("mini batch", "minibatch"),
         ("roll out", "rollout"),
         ("early stopping", "early stop"),
@@ -255,7 +275,8 @@ LOOKING = word_set(
     "profiler video capture record report dump export download upload push hub monitor snapshot render gui show "
     "summary progress bar pbar track tracking tracker telemetry notify generate inference demo dry dryrun histogram "
     "hist inspect sanity bench benchmark stat statistic timing trace metric watch status tqdm help beam tta fid "
-    "submission vote tester evaluated predict best overfit anomaly offline snap tick html check"
+    "submission vote tester figure font dpi measure measurement evaluated predict best overfit anomaly offline snap "
+    "tick html check"
 )
 EVALUATION = word_set("eval val test dev inference demo predict generate heldout holdout")
 KEEPING = word_set(
@@ -266,8 +287,8 @@ MACHINE = word_set(
     "device worker distributed deepspeed backend nccl gloo mpi horovod master precision dtype compile jit inductor "
     "xla pin prefetch persistent cudnn deterministic determinism offload shard sharding bucket allreduce launcher "
     "sagemaker azure gcs s3 aws loader nvidia apex mmap ram disk tmp remote rendezvous rdzv slurm torchscript fuser "
-    "quantize quantized 8bit 4bit tensorcore flash xformer bucketing fused remat recompute server tpu_name autocast "
-    "bits dask spark megatron zero sync world tensorrt onnx"
+    "quantize quantized 8bit 4bit tensorcore flash xformer sleep precompute bucketing fused remat recompute server "
+    "tpu_name autocast bits dask spark megatron zero sync world tensorrt onnx"
 )
 # What may be of the machine or of the method: the last word of the name says.
 EITHER = word_set(
@@ -281,9 +302,15 @@ BOOKKEEPING = (
         "trust dummy unused plugin module package source lang language locale encoding stdin notebook cv arch backbone "
         "network net vocab line answer ignore mismatched category way shot client iid spt qry prompt list item entry "
         "group_name team user action obs observation hook hookpoint evolve "
-        "index subdir confirm confirmation yes interactive debugger retry"
+        "impl format scratch problem side holdout index subdir confirm confirmation yes interactive debugger retry"
     )
     | EITHER
+)
+# The world that is learnt about: the physics, the sensors, who speaks, which part of a table. It is given.
+WORLD = word_set(
+    "gravity friction torque mass fps camera terrain physic sensor robot simulator speaker season column row date year "
+    "month quality cash commission leverage ticker latitude longitude malicious attacker opponent difficulty weather "
+    "arena near far termination terminate headless"
 )
 # How much training is spent.
 SPENT = word_set(
@@ -333,7 +360,8 @@ METHOD = word_set(
     "sharing hybridize len max_len vocab_dropout char word subword bpe pair triplets instance proposals roi iou "
     "overlap average readout importance jk depthwise dynamics forget recurrence lookup decoupled virtual swap "
     "perplexity alignment similarity distance metric_learning hard_mining mining pairwise listwise "
-    "sinusoidal"
+    "sinusoidal adam adamw sgd rmsprop muon lion sophia shampoo adafactor lamb popart smote bootstrap sage cmvn "
+    "randomization ensemble oversample undersample"
 )
 SIZES = word_set("size len length resolution width height")
 RL = word_set(
@@ -414,5 +442,6 @@ def _apart(word: str) -> tuple[str, ...]:
 
 _KNOWN: frozenset[str] = frozenset().union(
     COUNT, PLACES, IDENTITIES, CADENCE, LOOKING, EVALUATION, KEEPING, MACHINE, BOOKKEEPING, SPENT, PARTIAL, METHOD, RL,
+    WORLD,
     *SPELT_OUT.values(),
 )  # fmt: skip

@@ -73,8 +73,10 @@ def test_what_says_nothing_is_not_taken_for_evidence(body: str) -> None:
         ("type=int, default=9", "load = DataLoader(d, num_workers=args.zorp)", "exclude"),
         ("type=float, default=0.9, help='for the test report'", "opt = SGD(w, momentum=args.zorp)", "tune"),
         ("action='store_true'", "if args.zorp:\n    plot_curve(x)", "exclude"),
-        ("action='store_true'", "if args.zorp:\n    x = mix(x)", "tune"),
-        ("action='store_true'", "name = f'run-{args.zorp}'", "tune"),
+        ("action='store_true'", "if args.zorp:\n    x = mix(x)", "exclude"),
+        ("action='store_true', help='mix by the curriculum'", "if args.zorp:\n    x = mix(x)", "tune"),
+        ("action='store_true'", "name = f'run-{args.zorp}'", "exclude"),
+        ("type=float, default=0.5", "name = f'run-{args.zorp}'", "tune"),
     ],
 )
 def test_where_the_name_says_nothing_the_use_decides(options: str, body: str, expected: str) -> None:
