@@ -13,7 +13,7 @@ MAX_TAG = 100
 MAX_NOTES = 20_000
 
 # Control characters, and those that turn the direction of a line: a name must not look like another one.
-_OBEYED = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_OBEYED = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]{0,100}[ -/]{0,10}[@-~]|\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\))")
 _NOT_IN_TEXT = re.compile(f"[{_OBEYED}]")
 _NOT_IN_LINE = re.compile(f"[{_OBEYED}\t\n]")

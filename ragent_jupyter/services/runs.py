@@ -161,6 +161,8 @@ class RunsDesk:
             raise BadInput(f"{body.gpus} GPUs cannot be asked for.", "Give a number from 0 to 64.")
         if not more.get("retry_of"):  # what an older run was allowed to have, its retry may have too
             body = msgspec.structs.replace(body, tags=labels.tags(body.tags), notes=labels.notes(body.notes))
+            if body.name and not more.get("sweep_id"):  # a trial has its sweep's name, and a number
+                body = msgspec.structs.replace(body, name=labels.alias(body.name))
         loop = asyncio.get_running_loop()
         if body.kind == "interactive":
             if body.pid is None or not 0 < body.pid < 1 << 31:

@@ -16,7 +16,7 @@ from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, Ragen
 from ragent_jupyter.domain.run import Run, RunStatus
 from ragent_jupyter.domain.sweep import Estimate, Sweep, SweepStatus, Trial
 from ragent_jupyter.domain.wire import CreateRun, CreateSweep
-from ragent_jupyter.rules import estimate, sweep_life
+from ragent_jupyter.rules import estimate, labels, sweep_life
 from ragent_jupyter.rules.environment import kept, shown_env
 from ragent_jupyter.rules.sweep_space import command_for, expand
 from ragent_jupyter.runfiles.spec import read_base_env, write_base_env
@@ -77,6 +77,7 @@ class SweepsDesk:
         if body.max_runs > 10_000:
             raise BadInput(f"max_runs is {body.max_runs}.", "Give at most 10,000; split larger sweeps.")
         silences.wanted(body.env)
+        name = labels.alias(body.name or "")
         chosen = list(points) or expand(body.space, body.max_runs)
         if body.executor is not None:
             self.runs.executor_for(body.executor)
@@ -90,7 +91,7 @@ class SweepsDesk:
         now = self.shell.clock.now()
         sweep = Sweep(
             id=self.runs.new_id("swp"),
-            name=body.name or f"sweep {len(self.shell.sweeps) + 1}",
+            name=name or f"sweep {len(self.shell.sweeps) + 1}",
             command=body.command,
             cwd=str(cwd),
             created_at=now,

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from ragent_jupyter.domain.errors import TooLarge
-from ragent_jupyter.domain.wire import CreateRun, PatchRun
+from ragent_jupyter.domain.sweep import SearchSpace
+from ragent_jupyter.domain.wire import CreateRun, CreateSweep, PatchRun
 
 from .desks import Desks
 
-ESCAPES = "\x1b]0;title\x07a\x1b[2J\r\nb\x00\u202ec"
+ESCAPES = "\x1b]0;title\x07a\x1b[2J\r\nb\x00\u202e\u061cc"
 
 
 @pytest.fixture
@@ -45,6 +46,23 @@ def test_what_is_huge_is_refused_and_changes_nothing(desks: Desks, fields: dict[
         with pytest.raises(TooLarge):
             asyncio.run(desks.runs.create(CreateRun(command="true", **fields)))
         assert list(desks.shell.runs) == ["run_a"]
+
+
+def test_the_names_that_runs_and_sweeps_are_given_are_small_and_obeyed_by_nobody(desks: Desks) -> None:
+    space = SearchSpace(method="list", points=[{"lr": 0.1}])
+    for name in ("x" * 201, "x" * 60_000):
+        with pytest.raises(TooLarge):
+            asyncio.run(desks.runs.create(CreateRun(command="true", executor="process", name=name)))
+        with pytest.raises(TooLarge):
+            asyncio.run(desks.sweeps.create(CreateSweep(command="true", space=space, executor="process", name=name)))
+    assert list(desks.shell.runs) == ["run_a"] and not desks.shell.sweeps
+    run = asyncio.run(desks.runs.create(CreateRun(command="true", executor="process", name=ESCAPES)))
+    sweep = asyncio.run(desks.sweeps.create(CreateSweep(command="true", space=space, executor="process", name=ESCAPES)))
+    assert (run.name, sweep.name) == ("a b c", "a b c")
+    trial = asyncio.run(
+        desks.runs.create(CreateRun(command="true", executor="process", name="x" * 205), sweep_id="swp")
+    )
+    assert trial.name == "x" * 205  # the sweep's name and a number
 
 
 def test_a_retry_keeps_what_its_run_had(desks: Desks) -> None:
