@@ -157,7 +157,7 @@ def of_sweep(
         disk_each=disk_each,
         cost_usd=hours * gpu_hour_usd if gpu_hour_usd is not None and sweep.gpus else None,
         lead="One run takes" if own else "One run of this command took",
-        rest="{n} more" if own else "{n} runs",
+        rest="{n} more" if own else "{n} run" if left == 1 else "{n} runs",
         paid="the GPUs",
         wall=wall_seconds(seconds, waiting, at_once, begun),
         cpu_each=median(cpu) if cpu else None,

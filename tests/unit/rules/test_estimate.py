@@ -125,6 +125,8 @@ def test_a_draft_says_that_its_numbers_are_of_before() -> None:
     made = of_sweep(draft, {}, [run("old", sweep_id="swp_old")], now=0.0, at_once=2, disk_each=0.0)
     assert made is not None and (made.of, made.runs, made.wall_seconds) == ("old", 4, 120.0)
     assert made.text.startswith("One run of this command took ~60 s. 4 runs: ~2 min")
+    alone = of_sweep(sweep(1), {}, [run("old", sweep_id="swp_old")], now=0.0, at_once=2, disk_each=0.0)
+    assert alone is not None and "~60 s. 1 run: ~60 s" in alone.text
 
 
 def test_a_sweep_that_is_over_has_no_estimate() -> None:
