@@ -146,20 +146,28 @@ def read_typer(module: Module, classes: Classes, reading: Reading) -> None:
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Call) and dotted(node.func) in ("typer.run", "cyclopts.run", "run") and node.args
     }
-    for function in ast.walk(module.tree):
-        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        marks = [dotted(d.func if isinstance(d, ast.Call) else d).split(".")[-1] for d in function.decorator_list]
-        if function.name in run or any(mark in ("command", "callback", "default") for mark in marks):
-            start = len(reading.found)
-            fields = [_typed(field, arg, value, module) for field, arg, value in _parameters(function, module, classes)]
-            inner = Reading([], reading.notes)
-            add([field for field in fields if field.name], _TYPER, classes, inner, style="typer")
-            reading.found += inner.found
-            group = _command(function, module)
-            for found in reading.found[start:]:
-                found.group = group
-                _respell(found, function, module)
+    functions = [node for node in ast.walk(module.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    commands = [function for function in functions if function.name in run or _marked(function)]
+    # Where none is made a command here, another file does it with those whose parameters are written as options.
+    for function in commands or [f for f in functions if _written(f, module, classes)]:
+        start = len(reading.found)
+        fields = [_typed(field, arg, value, module) for field, arg, value in _parameters(function, module, classes)]
+        inner = Reading([], reading.notes)
+        add([field for field in fields if field.name], _TYPER, classes, inner, style="typer")
+        reading.found += inner.found
+        group = _command(function, module)
+        for found in reading.found[start:]:
+            found.group = group
+            _respell(found, function, module)
+
+
+def _written(function: Function, module: Module, classes: Classes) -> bool:
+    return any(_marker(arg, value) is not None for _, arg, value in _parameters(function, module, classes))
+
+
+def _marked(function: Function) -> bool:
+    marks = [dotted(d.func if isinstance(d, ast.Call) else d).split(".")[-1] for d in function.decorator_list]
+    return any(mark in ("command", "callback", "default") for mark in marks)
 
 
 def _parameters(function: Function, module: Module, classes: Classes) -> list[tuple[Field, ast.arg, ast.expr | None]]:

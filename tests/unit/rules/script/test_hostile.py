@@ -66,9 +66,9 @@ def test_what_would_grow_without_bound_is_left_alone() -> None:
     grown = ["9**9**9", "'a' * 10**12", "[0] * 10**10", "1 << 10**9", "10**400", "list(range(10**12))", "2**-10**9"]
     grown += ["'%1000000000d' % 1", "'{:>1000000000}'.format(1)", "f'{1:>1000000000}'", "sum(range(10**12))"]
     lines = "\n".join(f"p.add_argument('--x{i}', type=int, default={text})" for i, text in enumerate(grown))
-    began = time.monotonic()
+    began = time.process_time()
     script = read_script(PARSER + lines, "train.py", {}, "python train.py")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     assert [f.default for f in script.flags] == [None] * len(grown)
 
 
@@ -85,9 +85,9 @@ def odd(p): even(p); p.add_argument("--b")
 add(p); even(p)
 """
     )
-    began = time.monotonic()
+    began = time.process_time()
     script = read_script(source, "train.py", {}, "python train.py")
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
     assert {f.name for f in script.flags} >= {"lr", "a"}
 
 
@@ -103,9 +103,9 @@ def test_yaml_that_bites() -> None:
         f"a{i}: &a{i} {{p: *a{i - 1}, q: *a{i - 1}, r: *a{i - 1}, s: *a{i - 1}}}\n" for i in range(1, 30)
     )
     for text in (laughs, "{" * 3000, "lr: !!python/object/apply:os.system ['touch x']", "a: [", "- 1\n- 2\n", "\t", ""):
-        began = time.monotonic()
+        began = time.process_time()
         script = read_script(source, "t.py", {"c.yaml": text}, "python t.py")
-        assert time.monotonic() - began < 10
+        assert time.process_time() - began < 10
         assert len(script.flags) < 3000
 
 

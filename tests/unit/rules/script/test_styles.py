@@ -187,6 +187,15 @@ def test_typer() -> None:
     assert flag(script, "data").template == "" and roles(script)["seed"] == "seed"
 
 
+def test_a_typer_command_that_another_file_makes_one() -> None:
+    script = read("""
+        import typer
+        def helper(rate: float = 0.5): ...
+        def train(lr: float = typer.Option(0.1, help="learning rate"), width: int = 8): ...
+    """)
+    assert {one.name: one.default for one in script.flags} == {"lr": 0.1, "width": 8}
+
+
 CONF = {
     "conf/config.yaml": """
 defaults:
