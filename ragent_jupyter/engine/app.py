@@ -89,6 +89,9 @@ _PREFS: dict[str, type] = {
 }
 
 
+_MOST_USD = 1e6  # a slip of the keyboard, and sums of it stay finite
+
+
 class AlreadyRunning(Held):
     """Another engine holds this project's lock: nothing to do, and no error to a person."""
 
@@ -298,8 +301,8 @@ class Engine:
                 raise BadInput(f"{name} is {value}.", f"Give 1 or more, or null for {usual}.")
             if name == silences.SETTING and value is not None:
                 silences.checked(value)
-            if type_ is float and value is not None and value < 0:
-                raise BadInput(f"{name} is {value}.", "Give US dollars, 0 or more, or null to reset it.")
+            elif type_ is float and value is not None and not 0 <= value <= _MOST_USD:
+                raise BadInput(f"{name} is {value}.", "Give US dollars, 0 to 1000000, or null to reset it.")
             if len(msgspec.json.encode(value)) > 65536:
                 raise BadInput(f"{name} is larger than 64 KiB.", "Preferences are small.")
             changes.append(Change("prefs_changed", {"id": name, "value": value}))

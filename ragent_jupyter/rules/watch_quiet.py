@@ -202,7 +202,7 @@ def idle_bound(state: Watch) -> float:
         factor = 3.0 if usual.runs or quiet.gaps < 2 else 3.0 + 9.0 / quiet.gaps
         return max(floor, factor * longest(state))
     if usual.runs:
-        return max(floor, 3.0 * max(usual.start_s, usual.gap_s, quiet.start_s))
+        return max(SLOWER * floor_s(state), 3.0 * max(usual.start_s, usual.gap_s, quiet.start_s))
     if quiet.starts >= 8:  # it writes, though no metrics
         return max(SLOWER * floor_s(state), 3.0 * quiet.start_s)
     return math.inf

@@ -27,6 +27,7 @@ from .watch_raise import Spot, offer
 from .watch_state import Watch
 
 _GO_ON = 3.0  # bounds of silence after which a warning becomes critical
+_ALONE_S = 300.0  # where no run like it has finished: a lock, a rate limit or another's GPU may be waited for
 _PROVEN = 0.75  # of the bound: for so long the processes must have been seen idle
 _GPU_FRESH_S = 300.0  # an older sample says nothing about now
 
@@ -77,6 +78,8 @@ def _found(state: Watch, at: float, silent: float) -> _Found | None:
     bound, idle = min(idle_bound(state), working), idle_s(state, at)
     if silent >= bound and idle >= _PROVEN * bound:
         hang = max(SLOWER * floor_s(state), _GO_ON * bound)
+        if not state.usual.runs and not state.limits.stall_s:
+            hang = max(hang, _ALONE_S)
         return _Found(silent, bound, hang if idle >= _PROVEN * hang else math.inf, True)
     bound = working
     if (_gpu(state, at) or 0.0) >= GPU_IDLE:

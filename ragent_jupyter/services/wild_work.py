@@ -119,8 +119,6 @@ class WildWork:
         self, loop: Loop, view: View, action: Confirm, number: int
     ) -> tuple[list[dict[str, Any]], list[str], str, str, list[str]]:
         """Baseline and candidates on the same fresh seeds; seed by seed, so that what has ended is paired."""
-        # What is being carried out is no longer waiting to be.
-        view = replace(view, loop=replace(view.loop, owed=view.loop.owed[1:]))
         arms = wanted(view, action, loop.setup.top)
         if not arms:
             raise CannotBeDone("There is no candidate better than the baseline to confirm.", "Search on, or end.")

@@ -330,7 +330,13 @@ def test_preferences_are_of_their_kind_and_null_removes_them(one: Project) -> No
     assert one.client.put("prefs", {"budget_day_usd": 5})["prefs"]["budget_day_usd"] == 5
     with pytest.raises(BadInput, match="float"):
         one.client.put("prefs", {"budget_day_usd": "5"})
-    for wrong in ({"budget_day_usd": -1}, {"turn_cost_usd": -0.5}, {"judge_budget_usd_day": -1}, {"turn_steps": 0}):
+    for wrong in (
+        {"budget_day_usd": -1},
+        {"turn_cost_usd": -0.5},
+        {"judge_budget_usd_day": -1},
+        {"turn_steps": 0},
+        {"gpu_hour_usd": 1e308},
+    ):
         with pytest.raises(BadInput, match=r"is -?[0-9]"):
             one.client.put("prefs", wrong)
     one.client.put("prefs", {"budget_day_usd": None})
