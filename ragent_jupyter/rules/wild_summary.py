@@ -14,6 +14,7 @@ from ragent_jupyter.domain.wild import Candidate, Limits, Loop, Setup, Stage, Tr
 from ragent_jupyter.domain.wire_wild import Line, Summary
 
 from . import wild_words as words
+from .confirm import expected
 from .report import number
 from .wild_novelty import base_commit, key, key_of
 
@@ -201,6 +202,9 @@ def _verdict(loop: Loop, v: Verdict) -> Line:
     if v.holdout is not None:
         numbers += f" On the sealed hold-out: {number(v.holdout)}."
     if v.verdict == "confirmed":
+        claim = expected(v, loop.setup.mode)
+        if claim is not None:
+            numbers += f" Expect {number(claim)} or better on average; that keeps one standard error in hand."
         return Line(text=f"Confirmed: {who}: {numbers}", tone="good", refs=refs)
     if v.verdict == "worse":
         return Line(text=f"Worse than the baseline: {who}: {numbers}", tone="bad", refs=refs)

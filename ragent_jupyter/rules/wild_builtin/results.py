@@ -7,6 +7,7 @@ from typing import Any
 
 from ragent_jupyter.domain.wild import ProposeSweep, Seen, Verdict
 
+from ..confirm import expected
 from ..stats import short
 from .standing import Standing, changed, counted, counts, listed, seen, seen_baseline, spread
 from .steps import Step
@@ -31,10 +32,12 @@ def verdict_said(at: Standing, verdict: Verdict) -> str:
     what = listed(changes(at, verdict.params))
     if not verdict.values or not verdict.baseline_values:
         return f"{what}: {verdict.verdict}. {verdict.why}"
-    return (
+    text = (
         f"{what} → {verdict.metric} {plus_minus(verdict.values)} against {plus_minus(verdict.baseline_values)} "
         f"({len(verdict.values)} fresh paired seeds): {verdict.verdict}."
     )
+    claim = expected(verdict, at.setup.mode) if verdict.verdict == "confirmed" else None
+    return text if claim is None else f"{text} Expect {short(claim)} or better on average."
 
 
 def changes(at: Standing, params: dict[str, Any]) -> dict[str, Any]:

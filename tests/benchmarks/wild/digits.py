@@ -21,6 +21,7 @@ from ragent_jupyter.adapters.optimiser import RandomOptimiser
 from ragent_jupyter.domain.sweep import Range
 from ragent_jupyter.domain.wild import Knob, Limits, Loop
 from ragent_jupyter.domain.wire_wild import CreateLoop
+from ragent_jupyter.rules.confirm import expected
 from ragent_jupyter.services.policies.builtin import BuiltinPolicy
 from tests.support.engine import project
 from tests.support.wait import wait_until
@@ -119,7 +120,7 @@ def real(which: str, played: list[float]) -> Figure:
     best = min(won, key=lambda v: v.mean or 0.0)
     made = task(18, which)
     again = [made.run(best.params, FRESH + n) for n in range(10)]
-    over = sum(curve[-1] for curve, _ in again) / len(again) / (best.mean or 1.0) - 1
+    over = sum(curve[-1] for curve, _ in again) / len(again) / (expected(best, "min") or 1.0) - 1
     note = f"{runs} runs in {loop.spent.seconds:.0f} s; over-claim {over:.3f}; {len(played)} played ones: "
     note += f"{min(played):.3f} … {max(played):.3f}"
     return Figure(bench=BENCH, what=what, values=[hidden for _, hidden in again], note=note)

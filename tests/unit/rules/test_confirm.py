@@ -14,6 +14,7 @@ from ragent_jupyter.domain.wild import ProposeSweep, TrialView, Verdict, View
 from ragent_jupyter.rules.confirm import (
     baseline,
     candidates,
+    expected,
     needs_confirm,
     overclaim,
     plan_seeds,
@@ -322,6 +323,15 @@ def test_the_baseline_of_a_stage_may_stand_in_a_sweep_beside_it() -> None:
 
 
 # --- what follows -----------------------------------------------------------------------------------------------------
+def test_what_is_claimed_keeps_a_standard_error_in_hand() -> None:
+    said = Verdict(params={}, verdict="confirmed", why="", mean=0.8, values=[0.7, 0.8, 0.9])
+    error = 0.1 / math.sqrt(3)
+    assert expected(said, "min") == pytest.approx(0.8 + error)
+    assert expected(said, "max") == pytest.approx(0.8 - error)
+    assert expected(replace(said, values=[0.8, 0.8]), "min") == 0.8
+    assert expected(replace(said, values=[0.8]), "min") is None is expected(replace(said, mean=None), "min")
+
+
 def test_needs_confirm_while_an_untested_best_stands() -> None:
     runs = [*base_runs(BASE), trial("won", value=0.8, seed=1000, params={"lr": 0.2})]
     assert needs_confirm(view(runs)) and needs_confirm(view(runs, runs_left=10))
