@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ragent_jupyter.domain.wild import ProposeSweep, Seen, Verdict
+from ragent_jupyter.domain.sweep import Values
+from ragent_jupyter.domain.wild import Knob, ProposeSweep, Seen, Verdict
 
 from ..confirm import expected
 from ..stats import short
-from .standing import Standing, changed, counted, counts, listed, seen, seen_baseline, spread
+from .standing import Standing, changed, counted, counts, listed, seen, seen_baseline, spelled, spread
 from .steps import Step
 
 MOST_UNDONE = 4  # changes that are undone one by one
@@ -102,6 +103,13 @@ def explanation(at: Standing, winner: Verdict, importance: dict[str, float]) -> 
         said.append(sentence + ".")
     if not worth and len(changes(at, winner.params)) == 1:
         said.append("It is a single change: undone, it is the default, which was measured beside it.")
+    edges = [
+        f"{name} {spelled(value)} is the {edge} that was offered"
+        for name, value in changes(at, winner.params).items()
+        if name in at.setup.space and (edge := at_edge(at.setup.space[name], value))
+    ]
+    if edges:
+        said.append(f"{'; '.join(edges)}: a wider range may hold more.")
     top = sorted(importance.items(), key=lambda item: (-item[1], item[0]))[:3]
     if top and top[0][1] > 0:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in top)
@@ -110,6 +118,31 @@ def explanation(at: Standing, winner: Verdict, importance: dict[str, float]) -> 
     evidence += [Seen(kind="text", ref=name, value=share, text="importance") for name, share in top]
     evidence += [Seen(kind="run", ref=winner.baseline_runs[0], value=v) for v in list(default.values())[:1]]
     return said, evidence
+
+
+def at_edge(knob: Knob, value: Any) -> str:
+    """Whether a value lies at an end of what was searched, within a fiftieth of it: "smallest", "largest" or "".
+
+    >>> from ragent_jupyter.domain.sweep import Range
+    >>> lr = Knob(dim=Range(0.001, 0.1, log=True))
+    >>> at_edge(lr, 0.098), at_edge(lr, 0.05), at_edge(Knob(dim=Values([8, 16, 32])), 8)
+    ('largest', '', 'smallest')
+    """
+    dim = knob.dim
+    if isinstance(value, bool) or not isinstance(value, int | float) or value == 0:
+        return ""  # nothing of it is an end of its own
+    if isinstance(dim, Values):
+        numbers = [v for v in dim.values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) < 3 or len(numbers) < len(dim.values):
+            return ""  # of two values, each is at an end
+        return "smallest" if value <= min(numbers) else "largest" if value >= max(numbers) else ""
+    if dim.low >= dim.high or (dim.log and (dim.low <= 0 or value <= 0)):
+        return ""
+    if dim.log:
+        place = math.log(value / dim.low) / math.log(dim.high / dim.low)
+    else:
+        place = (value - dim.low) / (dim.high - dim.low)
+    return "smallest" if place <= 0.02 else "largest" if place >= 0.98 else ""
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

@@ -118,6 +118,17 @@ def test_each_change_of_the_winner_is_undone_alone() -> None:
 
 
 # --- the truth --------------------------------------------------------------------------------------------------------
+def test_a_winner_at_the_end_of_its_range_says_so() -> None:
+    def wider(p: dict[str, Any], seed: int) -> float:
+        return 2.0 - 0.002 * p["hidden"] + random.Random(f"{seed} {sorted(p.items())}").gauss(0, 0.01)
+
+    result = Sim(SPACE, wider, limits=Limits(runs=40)).run(mine())
+    assert result.claimed is not None and result.claimed.params["hidden"] == 384
+    assert any(
+        "hidden 384 is the largest that was offered: a wider range may hold more." in said for said in result.said
+    )
+
+
 def test_where_nothing_is_better_the_result_is_null_and_complete() -> None:
     results = [Sim(SPACE, flat, limits=Limits(runs=40), seed=seed).run(mine()) for seed in range(5)]
     nulls = [r for r in results if r.claimed is None]
