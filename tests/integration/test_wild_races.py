@@ -163,7 +163,7 @@ def test_a_report_that_a_crash_cut_off_is_written_by_the_next_engine(one: Projec
     found: list[Loop] = []
 
     async def cut() -> None:
-        with slowed(night.engine.wild.work, "report") as (called, _):
+        with slowed(night.engine.wild.work.reports, "write") as (called, _):
             found.append(await night.begin(limits=Limits(runs=4)))
             await asyncio.wait_for(called.wait(), 60)
 
