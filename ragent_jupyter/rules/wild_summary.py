@@ -146,7 +146,8 @@ def failures(trials: Sequence[TrialView], setup: Setup) -> list[Line]:
     for kind, members in sorted(groups.items(), key=lambda pair: -len(pair[1])):
         where = list(dict.fromkeys(words.setting(t.params, setup) for t in members))
         at = "; ".join(where[:3]) + (f"; {len(where) - 3} more" if len(where) > 3 else "")
-        line = next((t.log_line for t in members if t.log_line), "")
+        # What a run that was stopped wrote last says nothing of why.
+        line = next((t.log_line for t in members if t.log_line and t.status != "stopped"), "")
         why = "" if line or kind in ("oom", "nan") else next((t.reason for t in members if t.reason), "")
         said = f' Log: "{words.quoted(line, 120)}"' if line else f" {words.quoted(why, 120)}" if why else ""
         tone: _Tone = "plain" if kind == "stopped" else "bad"

@@ -270,6 +270,14 @@ def test_many_failures_stay_one_screen(n: int) -> None:
     assert told == {t.run for t in night.trials}
 
 
+def test_the_last_words_of_a_run_that_was_stopped_are_no_reason() -> None:
+    night = Night()
+    night.run("swp_1", "search", {"lr": 9}, 0, status="stopped", value=None, failure="nan", log_line="bye")
+    night.run("swp_1", "search", {"lr": 8}, 0, status="failed", value=None, failure="exit", log_line="ValueError: no")
+    said = text(loop_of(night), night)
+    assert "became NaN (lr 9).\n" in said and 'Log: "ValueError: no"' in said and "bye" not in said
+
+
 def test_a_void_run_and_hostile_words_are_said_in_one_line() -> None:
     night = Night()
     night.run("swp_1", "search", {"name": "x" * 5000}, 0, void="eval.py changed\nwhile it ran")
