@@ -234,7 +234,8 @@ def test_W20_an_engine_that_sleeps_goes_on_and_is_charged_for_what_it_ran(rules:
         os.kill(engine.pid, signal.SIGCONT)
     loop = rules.ended(loop)
     assert loop.end in ("complete", "budget") and loop.question is None
-    assert {run.status for run in rules.runs()} == {RunStatus.FINISHED}
+    # None is lost or failed; one that could not catch up any more may have been stopped by rule.
+    assert {run.status for run in rules.runs()} <= {RunStatus.FINISHED, RunStatus.STOPPED}
     assert loop.ended_at is not None and loop.spent.seconds <= loop.ended_at - loop.created_at + 0.5
 
 
