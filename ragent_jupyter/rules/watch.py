@@ -17,12 +17,12 @@ from .watch_log import job_ended, log_lines
 from .watch_quiet import activity, ended, heard
 from .watch_rows import block, points
 from .watch_stall import tick
-from .watch_state import Limits, Usual, Watch
+from .watch_state import Limits, Watch
 from .watch_time import slept, system
 
 __all__ = [
     "Activity", "Answered", "Block", "JobEnded", "Limits", "LogLines", "Points", "Raise", "Slept", "System", "Tick",
-    "Usual", "Watch", "WatchFact", "replayed", "watch",
+    "Watch", "WatchFact", "replayed", "watch",
 ]  # fmt: skip
 
 _AFTER_IGNORE = 12.0  # times the cooldown: somebody has looked and did not mind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from ..domain.silence import Usual
 from .watch_facts import Params
 
 MAX_METRICS = 500  # watched ones; what comes later is counted, not watched
@@ -81,20 +82,6 @@ class Shape(Struct, kw_only=True, omit_defaults=True):
     poorer: list[str] = []
     run: dict[str, int] = {}
     longest: dict[str, int] = {}
-
-
-class Usual(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How silent finished runs of the same command were. All in seconds, by their witnesses' clocks.
-
-    runs: how many.  start_s: the longest silence before a first row.  gap_s: and after it.  pace_s: the usual time from
-    row to row.  whole_s: the longest run.
-    """
-
-    runs: int = 0
-    start_s: float = 0.0
-    gap_s: float = 0.0
-    pace_s: float = 0.0
-    whole_s: float = 0.0
 
 
 class Quiet(Struct, kw_only=True, omit_defaults=True):

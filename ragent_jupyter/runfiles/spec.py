@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ragent_jupyter.domain.run import GitState, Interpreter
+from ragent_jupyter.domain.silence import Usual
 
 from .jsonl import atomic_write
 
@@ -34,21 +35,11 @@ class AttachSpec(Struct, frozen=True, kw_only=True):
     start_time: float
 
 
-class Alike(Struct, frozen=True, kw_only=True):
-    """How silent finished runs of the same command were, in seconds: see `Usual` of the watch rules."""
-
-    runs: int = 0
-    start_s: float = 0.0
-    gap_s: float = 0.0
-    pace_s: float = 0.0
-    whole_s: float = 0.0
-
-
 class StallSpec(Struct, frozen=True, kw_only=True):
     """stall_s: the least silence to tell, where the user set one; None: the rules' own."""
 
     stall_s: float | None = None
-    alike: Alike = Alike()
+    alike: Usual = Usual()
 
 
 class Spec(Struct, frozen=True, kw_only=True):

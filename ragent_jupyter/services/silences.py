@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from ragent_jupyter.domain.errors import BadInput
 from ragent_jupyter.domain.run import Run, RunStatus
+from ragent_jupyter.domain.silence import Usual
 from ragent_jupyter.domain.sweep import Sweep
 from ragent_jupyter.rules.stats import median
-from ragent_jupyter.runfiles.spec import Alike
 
 SETTING = "stall_s"
 VARIABLE = "RAGENT_STALL_S"
@@ -67,7 +67,7 @@ class _Live(Struct):
     quiet: dict[str, float] = {}
 
 
-def learnt(runs_dir: Path, ids: Iterable[str]) -> Alike:
+def learnt(runs_dir: Path, ids: Iterable[str]) -> Usual:
     """What their sidecars wrote down last. Runs that left nothing are passed over."""
     told: list[dict[str, float]] = []
     for id in ids:
@@ -78,6 +78,6 @@ def learnt(runs_dir: Path, ids: Iterable[str]) -> Alike:
         if quiet.get("gap_s", 0.0) > 0.0 or quiet.get("start_s", 0.0) > 0.0:
             told.append(quiet)
     if not told:
-        return Alike()
+        return Usual()
     most = {name: max(quiet.get(name, 0.0) for quiet in told) for name in ("start_s", "gap_s", "whole_s")}
-    return Alike(runs=len(told), pace_s=median([quiet.get("pace_s", 0.0) for quiet in told]), **most)
+    return Usual(runs=len(told), pace_s=median([quiet.get("pace_s", 0.0) for quiet in told]), **most)

@@ -27,7 +27,6 @@ from ragent_jupyter.rules.watch import (
     Slept,
     System,
     Tick,
-    Usual,
     Watch,
     WatchFact,
     watch,
@@ -97,7 +96,7 @@ class Witness:
                 run_id=run_id,
                 params=params or {},
                 limits=Limits(stall_s=stall.stall_s),
-                usual=msgspec.convert(msgspec.to_builtins(stall.alike), Usual),
+                usual=stall.alike,
             )
             snapshot = Snapshot(watch=watched)
         self._watch = snapshot.watch

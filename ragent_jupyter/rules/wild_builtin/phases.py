@@ -279,11 +279,11 @@ def _to_confirm(at: Standing, optimiser: Optimiser, over: str) -> list[Step]:
 
 def _last_test(at: Standing) -> tuple[str, int]:
     """(sweep, seeds) of the newest test, where its runs of the default can serve another one; ("", 0) where not."""
-    sweep = at.loop.verdicts[-1].sweep if at.loop.verdicts else ""
-    seeds = len(confirm.shared_seeds(at.view, sweep)) if sweep else 0
-    if sweep and not seeds:  # a test that itself stood beside another
-        seeds, sweep = max((len(confirm.shared_seeds(at.view, v.sweep)), v.sweep) for v in at.loop.verdicts)
-    return (sweep, seeds) if seeds >= LEAST_SEEDS else ("", 0)
+    for sweep in dict.fromkeys(v.sweep for v in reversed(at.loop.verdicts)):
+        seeds = len(confirm.shared_seeds(at.view, sweep))
+        if seeds >= LEAST_SEEDS:  # 0 for a test that itself stood beside another
+            return sweep, seeds
+    return "", 0
 
 
 def _cannot_confirm(at: Standing, left: int | None, least: int) -> str:

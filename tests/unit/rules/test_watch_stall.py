@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragent_jupyter.domain.metrics import Row
+from ragent_jupyter.domain.silence import Usual
 from ragent_jupyter.rules.watch import (
     Activity,
     JobEnded,
@@ -18,7 +19,6 @@ from ragent_jupyter.rules.watch import (
     Raise,
     Slept,
     Tick,
-    Usual,
     Watch,
     watch,
 )  # fmt: skip

@@ -10,8 +10,8 @@ import pytest
 
 from ragent_jupyter.domain.errors import BadInput
 from ragent_jupyter.domain.run import Run, RunStatus
+from ragent_jupyter.domain.silence import Usual
 from ragent_jupyter.domain.sweep import SearchSpace, Sweep
-from ragent_jupyter.runfiles.spec import Alike
 from ragent_jupyter.services.silences import VARIABLE, alike, learnt, wanted
 
 
@@ -66,8 +66,8 @@ def test_what_they_left_is_the_longest_of_each(tmp_path: Path) -> None:
     (tmp_path / "run_4").mkdir()
     (tmp_path / "run_4" / "live.json").write_text('{"at": 1.0, "qui')
     known = learnt(tmp_path, [*left, "run_4", "run_5"])
-    assert known == Alike(runs=2, start_s=3.0, gap_s=5.0, pace_s=0.2, whole_s=9.0)
-    assert learnt(tmp_path, ["run_3", "run_4", "run_5"]) == Alike()
+    assert known == Usual(runs=2, start_s=3.0, gap_s=5.0, pace_s=0.2, whole_s=9.0)
+    assert learnt(tmp_path, ["run_3", "run_4", "run_5"]) == Usual()
 
 
 def test_the_run_s_own_setting_beats_the_project_s() -> None:
