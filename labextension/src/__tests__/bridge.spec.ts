@@ -105,10 +105,7 @@ describe('the bridge', () => {
     const asked = given.ask('r1', { action: 'run', args: { cell: 'cell1' } });
     await until(() => FakeCell.ran.length);
     const text = 'one\u001b[31mtwo\n';
-    given.panel.content.widgets[1].hook({
-      header: { msg_type: 'stream' },
-      content: { text }
-    });
+    given.prints(text);
     given.panel.kernel.finish('ok');
     const { result } = await asked;
     expect(result.cell.state).toBe('done');
@@ -119,10 +116,7 @@ describe('the bridge', () => {
     given.slow = 400;
     const asked = given.ask('r1', { action: 'run', args: { cell: 'cell1' } });
     await until(() => FakeCell.ran.length);
-    given.panel.content.widgets[1].hook({
-      header: { msg_type: 'stream' },
-      content: { text: 'once\n' }
-    });
+    given.prints('once\n');
     given.panel.kernel.finish('ok');
     await asked;
     expect(given.said).toBe('once\n');
@@ -132,10 +126,7 @@ describe('the bridge', () => {
     given.loses = 2;
     const asked = given.ask('r1', { action: 'run', args: { cell: 'cell1' } });
     await until(() => FakeCell.ran.length);
-    given.panel.content.widgets[1].hook({
-      header: { msg_type: 'stream' },
-      content: { text: 'once\n' }
-    });
+    given.prints('once\n');
     given.panel.kernel.finish('ok');
     expect((await asked).result.cell.state).toBe('done');
     expect(given.said).toBe('once\n');

@@ -213,6 +213,14 @@ export class Given {
     }
   }
 
+  /** What the second cell's code prints in the kernel. */
+  prints(text: string) {
+    this.panel.content.widgets[1].hook({
+      header: { msg_type: 'stream' },
+      content: { text }
+    });
+  }
+
   ring(id: string, request: Record<string, unknown>, tab = this.bridge.tab) {
     const keys: Record<string, string> = {};
     let last = 0;
