@@ -14,7 +14,9 @@ TOPICS: tuple[str, ...] = Topic.__args__  # type: ignore[attr-defined]
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
-    """One event. `seq` grows by one per record and project and is never reused; a doorbell carries the newest seq.
+    """One event. `seq` grows by one per record and project and is never reused. What is no record (a doorbell, a piece
+    of a text, a word of the frame) carries the seq that its listener has reached, so that the highest seq that came is
+    always the place from which to go on.
 
     type: "run_created", "run_changed", "alert_raised", … ; for doorbells "metrics_changed", for the frame itself
     "hello", "ping", "snapshot_needed".  data: the object after the change, whole (a Run, Sweep, Alert …).

@@ -43,15 +43,15 @@ class Cursor:
             self.after = self.shell.newest_seq()
             return [self.frame("snapshot_needed", self.hello())]
         # Pieces of a text before the record that holds it whole, bells last: they only say where to look.
-        self.whisper, pieces = self.shell.whispers_after(self.whisper, self.topics)
+        self.whisper, pieces = self.shell.whispers_after(self.whisper, self.topics, self.after)
         self.after, lines = self.shell.events_after(self.after, self.topics, _BATCH)
-        self.bell, bells = self.shell.bells_after(self.bell, self.topics)
+        self.bell, bells = self.shell.bells_after(self.bell, self.topics, self.after)
         return pieces + lines + bells
 
     def frame(self, type_: str, data: dict[str, Any]) -> bytes:
-        seq = self.shell.newest_seq()
+        """A word of the stream itself. Its seq is what the listener has reached: who is cut off goes on from there."""
         now = self.shell.clock.now()
-        return msgspec.json.encode({"seq": seq, "time": now, "topic": "engine", "type": type_, "data": data})
+        return msgspec.json.encode({"seq": self.after, "time": now, "topic": "engine", "type": type_, "data": data})
 
 
 def topics_of(text: str | None) -> frozenset[str] | None:

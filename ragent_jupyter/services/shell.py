@@ -32,6 +32,7 @@ log = logging.getLogger("ragent.engine")
 _encode = msgspec.json.Encoder().encode
 _decode_part = msgspec.json.Decoder(chat.Part).decode
 _RING = 4096  # events kept in memory for subscribers; older ones are read from the store
+_SEQ = b'{"seq":%d'  # how every envelope begins
 _WHISPERS = 16384  # unsaved events in order; who lags further behind reads the session again
 
 
@@ -256,7 +257,8 @@ class Shell:
         """Take changes into memory now, and make them durable; resolves when they are, and the effects are under way.
 
         Call it right after `decide`, with no await between. Raises RagentError where the store refused; memory is
-        then what the store says.
+        then what the store says. Who stops waiting stops nothing: what was committed is told and done all the same,
+        in the order of the calls.
         """
         if self._stale:
             raise MissingPart(
@@ -291,7 +293,7 @@ class Shell:
         )
         self._in_flight += 1
         future = asyncio.ensure_future(self.store.commit(tx))
-        return self._finish(future, changes, lines, owed)
+        return asyncio.shield(self._finish(future, changes, lines, owed))
 
     async def _finish(
         self,
@@ -301,8 +303,7 @@ class Shell:
         owed: list[Owed],
     ) -> None:
         try:
-            # Shielded: a client that goes away must not take a commit under way along.
-            seqs = await asyncio.shield(future)
+            seqs = await future
         except RagentError as error:
             self.problem = error
             self._stale = True
@@ -343,43 +344,33 @@ class Shell:
     def whisper(self, topic: str, type_: str, data: Any) -> None:
         """An unsaved event that keeps its place among others of its kind: a piece of a text that is being written."""
         self._whisper += 1
-        line = _encode(
-            Envelope(
-                seq=self.newest_seq(), time=self.clock.now(), topic=topic, type=type_, data=msgspec.Raw(_encode(data))
-            )
-        )
-        self._whispers.append((self._whisper, topic, line))
+        self._whispers.append((self._whisper, topic, self._untold(topic, type_, data)))
         self._wake()
 
-    def whispers_after(self, number: int, topics: frozenset[str] | None) -> tuple[int, list[bytes]]:
-        """Whispers after a number, oldest first, and the newest number."""
+    def _untold(self, topic: str, type_: str, data: Any) -> bytes:
+        """An unsaved event as an envelope without its beginning: its seq is the listener's."""
+        line = _encode(Envelope(seq=0, time=self.clock.now(), topic=topic, type=type_, data=msgspec.Raw(_encode(data))))
+        return line[len(_SEQ % 0) :]
+
+    def whispers_after(self, number: int, topics: frozenset[str] | None, told: int = 0) -> tuple[int, list[bytes]]:
+        """Whispers after a number, oldest first, and the newest number. told: the seq that the listener has reached."""
         found: list[bytes] = []
         for n, topic, line in reversed(self._whispers):
             if n <= number:
                 break
             if topics is None or topic in topics:
-                found.append(line)
+                found.append(_SEQ % told + line)
         found.reverse()
         return self._whisper, found
 
-    def bells_after(self, bell: int, topics: frozenset[str] | None) -> tuple[int, list[bytes]]:
-        """Doorbells rung after `bell`, encoded, and the newest bell."""
+    def bells_after(self, bell: int, topics: frozenset[str] | None, told: int = 0) -> tuple[int, list[bytes]]:
+        """Doorbells rung after `bell`, encoded, and the newest bell. told: the seq that the listener has reached."""
         found: list[bytes] = []
         for number, topic, body in reversed(self._doorbells.values()):
             if number <= bell:
                 break
             if topics is None or topic in topics:
-                found.append(
-                    _encode(
-                        Envelope(
-                            seq=self.newest_seq(),
-                            time=self.clock.now(),
-                            topic=topic,
-                            type=body["type"],
-                            data=body["data"],
-                        )
-                    )
-                )
+                found.append(_SEQ % told + self._untold(topic, body["type"], body["data"]))
         found.reverse()
         return self._bell, found
 
