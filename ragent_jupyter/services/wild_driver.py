@@ -397,13 +397,14 @@ class Driver(Book):
         curves = await asyncio.to_thread(self.views.read_curves, loop.setup.metric, wanted)
         event = rules.event("completion", "", self.shell.clock.now(), id="watch")
         view = self.views.view(self.loop, curves)
-        stops = self.policy(loop, event).watch(view)
-        if not stops:
+        chosen: list[tuple[StopRun, str]] = []
+        for action, why in self.policy(loop, event).watch(view):
+            if isinstance(action, StopRun):
+                with contextlib.suppress(NotFound, WrongMoment):  # it has ended by itself meanwhile
+                    await self.hands.stop_run(action.run, f"wild:{loop.id}")
+                    chosen.append((action, why))
+        if not chosen:
             return
-        chosen = [(action, why) for action, why in stops if isinstance(action, StopRun)]
-        for action, _ in chosen:
-            with contextlib.suppress(NotFound, WrongMoment):
-                await self.hands.stop_run(action.run, f"wild:{loop.id}")
         lines: list[Entry] = []
         for action, why in chosen:
             seen = [Seen(kind="run", ref=action.run)]
