@@ -82,6 +82,7 @@ export interface Run {
   primary: string | null;
   mode: "max" | "min";
   order: number;
+  waits: string;
   stop_order: string | null;
   stop_by: string | null;
   queued_at: number | null;
@@ -130,6 +131,7 @@ export const RUN_DEFAULTS: Partial<Run> = {
   "primary": null,
   "mode": "min",
   "order": 0.0,
+  "waits": "",
   "stop_order": null,
   "stop_by": null,
   "queued_at": null,
@@ -986,7 +988,9 @@ export interface KeyState {
 }
 
 /**
- * One event. `seq` grows by one per record and project and is never reused; a doorbell carries the newest seq.
+ * One event. `seq` grows by one per record and project and is never reused. What is no record (a doorbell, a piece
+ * of a text, a word of the frame) carries the seq that its listener has reached, so that the highest seq that came is
+ * always the place from which to go on.
  *
  * type: "run_created", "run_changed", "alert_raised", … ; for doorbells "metrics_changed", for the frame itself
  * "hello", "ping", "snapshot_needed".  data: the object after the change, whole (a Run, Sweep, Alert …).

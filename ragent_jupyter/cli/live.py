@@ -212,7 +212,7 @@ class _Table:
 def _left(run: Run) -> str:
     if run.progress is not None and run.progress.eta_s is not None:
         return f"~{duration(run.progress.eta_s)} left"
-    return run.status.value
+    return run.waits or run.status.value
 
 
 def _show(out: Out, view: SweepView) -> _Lines | _Table:

@@ -205,6 +205,8 @@ def progress_of(run: Run) -> str:
     if run.status.terminal:
         took = run.ended_at - run.started_at if run.started_at and run.ended_at else None
         return duration(took)
+    if run.status is RunStatus.QUEUED:
+        return run.waits
     if run.progress is None or run.status is not RunStatus.RUNNING:
         return ""
     text = f"{100 * run.progress.fraction:.0f} %" if run.progress.fraction is not None else run.progress.text

@@ -110,6 +110,7 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     primary: str | None = None  # the metric it is judged by
     mode: Literal["min", "max"] = "min"
     order: float = 0.0  # place in the queue; smaller goes first
+    waits: str = ""  # what it waits for in the queue, where that is more than its turn
     stop_order: str | None = None  # the id of the stop order under way
     stop_by: str | None = None  # who asked: "user", "alert:alt_…", "sweep:swp_…"
     queued_at: float | None = None

@@ -158,7 +158,7 @@ class Engine:
         self.readers = ThreadPoolExecutor(2, thread_name_prefix="charts")
         self.interpreters = LocalInterpreters(self.project)
         machine = LocalMachine(self.project, self.interpreters.env)
-        self.runs = RunsDesk(self.shell, self.project, self.executors, self.interpreters)
+        self.runs = RunsDesk(self.shell, self.project, self.executors, self.interpreters, self.gpus)
         self.sweeps = SweepsDesk(self.shell, self.runs, self.project)
         self.alerts = AlertsDesk(self.shell, self.runs)
         self.trees = GitTrees(self.project)

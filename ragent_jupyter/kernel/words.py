@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ragent_jupyter.domain.run import MetricSummary, Run
+from ragent_jupyter.domain.run import MetricSummary, Run, RunStatus
 
 # Glyph and colour of a state: the same in every surface. The colours are Lab's where there is Lab.
 STATE: dict[str, tuple[str, str]] = {
@@ -94,6 +94,8 @@ def progress(run: Run) -> str:
     """What a live run has done and about how long it will take; how long an ended one took."""
     if run.status.terminal:
         return span((run.ended_at or 0) - run.started_at) if run.started_at and run.ended_at else ""
+    if run.status is RunStatus.QUEUED:
+        return run.waits
     p = run.progress
     if p is None:
         return ago(run.started_at).replace(" ago", "") if run.started_at else ""

@@ -35,6 +35,12 @@ class Place(Struct, frozen=True):
     executor: str
 
 
+class Waits(Struct, frozen=True):
+    """The scheduler has no room for it. why: a sentence; "" where it is only not its turn."""
+
+    why: str
+
+
 class Stop(Struct, frozen=True):
     """Wish: end it. reason: why, where it is not a person's plain wish."""
 
@@ -105,7 +111,7 @@ class Settled(Struct, frozen=True):
     progress: Progress | None = None
 
 
-Wish = Enqueue | Place | Stop | Finish | Edit
+Wish = Enqueue | Place | Waits | Stop | Finish | Edit
 Fact = Submitted | Claimed | Started | Ended | Refused | Seen | Settled
 
 
@@ -154,7 +160,11 @@ def decide(run: Run, event: Wish | Fact) -> Decision:
             if run.status is not S.QUEUED:
                 raise _refuse(run, "launched")
             fields = {"status": S.LAUNCHING, "launched_at": at, "gpu_ids": gpu_ids, "executor": executor}
-            return [_changed(**fields)], [Launch(run_id=run.id)]
+            return [_changed(**fields, **_no_longer(run))], [Launch(run_id=run.id)]
+        case Waits(why=why):
+            if run.status is not S.QUEUED:
+                raise _refuse(run, "kept waiting")
+            return ([_changed(waits=why)], []) if run.waits != why else _NOTHING
         case Stop():
             return _stop(run, event)
         case Finish(order_id=order_id):
@@ -172,13 +182,18 @@ def decide(run: Run, event: Wish | Fact) -> Decision:
             return _fact(run, event), []
 
 
+def _no_longer(run: Run) -> dict[str, str]:
+    """It waits for nothing any more."""
+    return {"waits": ""} if run.waits else {}
+
+
 def _stop(run: Run, wish: Stop) -> Decision:
     if run.status.terminal:
         raise _refuse(run, "stopped")
     if run.status in (S.READY, S.QUEUED):
         reason = Reason("cancelled", f"Cancelled before it was launched ({wish.by}).")
         fields = {"status": S.STOPPED, "ended_at": wish.at, "reason": reason, "stop_by": wish.by, "settled": True}
-        return [RunRecord("run_ended", fields)], []
+        return [RunRecord("run_ended", fields | _no_longer(run))], []
     send = SendStop(run_id=run.id, order_id=wish.order_id, by=wish.by, now=wish.now)
     if run.status is S.STOPPING and not wish.now:
         return _NOTHING  # asked twice: the first order is under way

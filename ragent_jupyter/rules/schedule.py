@@ -33,7 +33,7 @@ def place(queued: Sequence[Run], live: Sequence[Run], gpus: Sequence[Gpu], paral
     queued: in the order in which they shall start.  live: launching, running, stopping.  parallel: how many runs
     without GPUs may live at once; interactive runs take no slot.
     A run that wants more GPUs than are free waits, and later GPU runs wait behind it (or a wide one would starve);
-    runs without GPUs go on past it.
+    runs without GPUs go on past it. One that wants more than there are holds up nobody.
     """
     shared = {i for r in live if r.share_gpu for i in r.gpu_ids}
     taken = {i for r in live if not r.share_gpu for i in r.gpu_ids}
@@ -47,7 +47,7 @@ def place(queued: Sequence[Run], live: Sequence[Run], gpus: Sequence[Gpu], paral
                 cpu_live += 1
                 placements.append(Placement(run.id, []))
             continue
-        if gpu_blocked:
+        if gpu_blocked or run.gpus > len(gpus):
             continue
         free = [i for i in usable if i not in taken and (run.share_gpu or i not in shared)]
         if run.share_gpu:
@@ -63,12 +63,26 @@ def place(queued: Sequence[Run], live: Sequence[Run], gpus: Sequence[Gpu], paral
     return placements
 
 
-def why_waiting(run: Run, live: Sequence[Run], gpus: Sequence[Gpu], parallel: int) -> str:
-    """One sentence for a queued run's row."""
-    if not run.gpus:
-        return f"Waits for one of {parallel} slots."
-    if run.gpus > len(gpus):
-        return f"Wants {run.gpus} GPUs; this machine has {len(gpus)}."
-    foreign = sum(g.foreign for g in gpus)
-    note = f" ({foreign} held by other programs)" if foreign else ""
-    return f"Waits for {run.gpus} of {len(gpus)} GPUs{note}."
+def waits(queued: Sequence[Run], placed: Sequence[Placement], gpus: Sequence[Gpu]) -> dict[str, str]:
+    """What queued runs wait for after `place`, where that is more than their turn: one sentence for a run's row.
+
+    Only the first that there is no room for has one, and each that this machine could never start.
+    """
+    found: dict[str, str] = {}
+    started = {placement.run_id for placement in placed}
+    first = True
+    for run in queued:
+        if not run.gpus or run.id in started:
+            continue
+        if run.gpus > len(gpus):
+            found[run.id] = f"Wants {gpus_in_words(run.gpus)}; this machine has {len(gpus) or 'none'}."
+        elif first:
+            foreign = sum(g.foreign for g in gpus)
+            note = f" ({foreign} held by other programs)" if foreign else ""
+            found[run.id] = f"Waits for {run.gpus} of {gpus_in_words(len(gpus))}{note}."
+            first = False
+    return found
+
+
+def gpus_in_words(count: int) -> str:
+    return "1 GPU" if count == 1 else f"{count} GPUs"

@@ -17,11 +17,12 @@ from ragent_jupyter.domain.effects import Effect
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, ExecutorMissing, NotFound, RagentError, WrongMoment
 from ragent_jupyter.domain.facts import Live
 from ragent_jupyter.domain.ids import make_id
-from ragent_jupyter.domain.ports import Executor
+from ragent_jupyter.domain.ports import Executor, Gpus
 from ragent_jupyter.domain.run import Interpreter, MetricSummary, Progress, Run, RunStatus
 from ragent_jupyter.domain.wire import CreateRun, PatchRun, RunsReply
 from ragent_jupyter.rules import labels, run_life
 from ragent_jupyter.rules.environment import kept, shown_env
+from ragent_jupyter.rules.schedule import gpus_in_words
 from ragent_jupyter.rules.sweep_space import command_for, spell
 from ragent_jupyter.runfiles.spec import read_base_env, write_base_env
 
@@ -45,11 +46,13 @@ class RunsDesk:
         project: Path,
         executors: Mapping[str, Executor],
         interpreters: Interpreters,
+        gpus: Gpus | None = None,
     ) -> None:
         self.shell = shell
         self.project = project
         self.executors = executors
         self.interpreters = interpreters
+        self.gpus = gpus
         self.live: dict[str, Live] = {}  # the newest live.json of each run that is watched
         self.progressed: Callable[[], None] = lambda: None  # the scheduler's and the sweeps' ear
         self._requests: dict[str, str] = {}
@@ -125,6 +128,19 @@ class RunsDesk:
         queued = [r.order for r in self.shell.runs.values() if r.status is RunStatus.QUEUED]
         return max([*queued, self.shell.clock.now()]) + 1e-3
 
+    async def check_gpus(self, wanted: int) -> None:
+        """Raises BadInput where this machine has not as many: such a run would wait for ever."""
+        if not 0 <= wanted <= 64:
+            raise BadInput(f"{wanted} GPUs cannot be asked for.", "Give a number from 0 to 64.")
+        if not wanted or self.gpus is None:
+            return
+        there = len(await asyncio.get_running_loop().run_in_executor(None, self.gpus.list))
+        if wanted > there:
+            remedy = (
+                f"Ask for at most {there}." if there else "Leave --gpus out; `nvidia-smi` shows what the driver sees."
+            )
+            raise BadInput(f"{gpus_in_words(wanted)} asked for; this machine has {there or 'none'}.", remedy)
+
     def executor_for(self, wanted: str | None) -> str:
         """The executor by name, or the default: the preferred one, else tmux, else plain processes."""
         if wanted is None:
@@ -157,8 +173,8 @@ class RunsDesk:
             if not _ENV_NAME.match(name) or "\0" in value:
                 raise BadInput(f"{name!r} is not an environment variable.", "Use NAME=value, letters and digits.")
         silences.wanted(body.env)
-        if not 0 <= body.gpus <= 64:
-            raise BadInput(f"{body.gpus} GPUs cannot be asked for.", "Give a number from 0 to 64.")
+        if not more.get("sweep_id"):  # a trial's were checked with its sweep
+            await self.check_gpus(body.gpus)
         if not more.get("retry_of"):  # what an older run was allowed to have, its retry may have too
             body = msgspec.structs.replace(body, tags=labels.tags(body.tags), notes=labels.notes(body.notes))
             if body.name and not more.get("sweep_id"):  # a trial has its sweep's name, and a number

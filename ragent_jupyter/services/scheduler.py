@@ -11,7 +11,7 @@ from ragent_jupyter.domain.errors import RagentError, WrongMoment
 from ragent_jupyter.domain.ports import Gpus
 from ragent_jupyter.domain.run import Run, RunStatus
 from ragent_jupyter.rules import run_life
-from ragent_jupyter.rules.schedule import Placement, gpus_from, place
+from ragent_jupyter.rules.schedule import Placement, gpus_from, place, waits
 
 from .runs import RunsDesk
 from .shell import Shell
@@ -87,13 +87,24 @@ class Scheduler:
             gpus = gpus_from(listing, own)
             queued, live = self.ready(), self.shell.live_runs()  # the world went on while we looked
         # Together, so that many launches share one fsync; each is decided at once, in queue order.
-        await asyncio.gather(*(self._launch(placement) for placement in place(queued, live, gpus, self.parallel)))
+        placed = place(queued, live, gpus, self.parallel)
+        said = waits(queued, placed, gpus)
+        started = {placement.run_id for placement in placed}
+        others = [r for r in queued if r.id not in started and r.waits != said.get(r.id, "")]
+        await asyncio.gather(
+            *(self._launch(placement) for placement in placed),
+            *(self._wait(run, said.get(run.id, "")) for run in others),
+        )
 
     async def _launch(self, placement: Placement) -> None:
         run = self.shell.runs[placement.run_id]
         wish = run_life.Place(self.shell.clock.now(), placement.gpu_ids, run.executor)
         with contextlib.suppress(WrongMoment):  # cancelled a moment ago
             await self.runs.feed(run.id, wish)
+
+    async def _wait(self, run: Run, why: str) -> None:
+        with contextlib.suppress(WrongMoment):  # cancelled a moment ago
+            await self.runs.feed(run.id, run_life.Waits(why))
 
     def own_pids(self, live: list[Run]) -> list[int]:
         """Processes of our live runs, with their descendants: what they hold is not foreign."""

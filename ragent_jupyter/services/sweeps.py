@@ -79,6 +79,7 @@ class SweepsDesk:
         silences.wanted(body.env)
         name = labels.alias(body.name or "")
         chosen = list(points) or expand(body.space, body.max_runs)
+        await self.runs.check_gpus(body.gpus)
         if body.executor is not None:
             self.runs.executor_for(body.executor)
         loop = asyncio.get_running_loop()

@@ -91,6 +91,7 @@ class SetupDesk:
     async def propose(self, body: CreateLoop) -> SetupReply:
         """What would be run and searched, and what a person must say first. Raises BadInput, CannotBeDone."""
         _check(body)
+        await self.runs.check_gpus(body.gpus)
         cwd = self.runs._cwd(body.cwd)
         if body.executor is not None:
             await asyncio.to_thread(self.runs.executor_for, body.executor)
@@ -265,8 +266,6 @@ def _check(body: CreateLoop) -> None:
         raise BadInput("The command holds a NUL byte or is longer than 64 KiB.", "Put it into a script and run that.")
     if body.parallel is not None and not 1 <= body.parallel <= 1000:
         raise BadInput(f"parallel is {body.parallel}.", "Give a number from 1 to 1000.")
-    if not 0 <= body.gpus <= 64:
-        raise BadInput(f"{body.gpus} GPUs cannot be asked for.", "Give a number from 0 to 64.")
     if body.seeds is not None and not 1 <= body.seeds <= 100:
         raise BadInput(f"{body.seeds} seeds cannot be tested on.", "Give a number from 1 to 100; 5 is usual.")
     if body.top is not None and not 1 <= body.top <= 20:

@@ -17,8 +17,10 @@ import psutil
 import pytest
 
 from ragent_jupyter.client import Client
-from ragent_jupyter.domain.errors import CannotBeDone, RagentError
-from ragent_jupyter.domain.wire import CreateRun
+from ragent_jupyter.domain.errors import BadInput, CannotBeDone, RagentError
+from ragent_jupyter.domain.sweep import SearchSpace, Values
+from ragent_jupyter.domain.wire import CreateRun, CreateSweep
+from ragent_jupyter.domain.wire_wild import CreateLoop
 from tests.support.engine import Project, project, sweep_up
 from tests.support.wait import wait_until
 
@@ -26,16 +28,34 @@ from tests.support.wait import wait_until
 def test_A8_each_run_has_its_own_gpu_and_a_foreign_one_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAGENT_FAKE_GPUS", json.dumps([[], [1], [], []]))  # pid 1 is nobody of ours
     with project("process") as p:
-        runs = [p.run("echo $CUDA_VISIBLE_DEVICES; sleep 1.5", gpus=1) for _ in range(6)]
+        go = p.folder / "go"
+        runs = [p.run(f"echo $CUDA_VISIBLE_DEVICES; until [ -e {go} ]; do sleep 0.05; done", gpus=1) for _ in range(6)]
         p.until(lambda: p.client.runs(status="running").total == 3)
         live = p.client.runs(status="running").runs
         assert sorted(i for r in live for i in r.gpu_ids) == [0, 2, 3]
-        assert p.client.runs(status="queued").total == 3
+        told = "Waits for 1 of 4 GPUs (1 held by other programs)."
+        p.until(lambda: [p.client.run(r.id).waits for r in runs] == [""] * 3 + [told, "", ""])
+        go.touch()
         ended = [p.wait(r, timeout=60) for r in runs]
         assert [r.status.value for r in ended] == ["finished"] * 6
         for run in ended:
             assert p.client.logs(run.id).text.strip() == str(run.gpu_ids[0])
-            assert p.alerts(run=run.id) == []
+            assert p.alerts(run=run.id) == [] and run.waits == ""
+
+
+def test_more_gpus_than_there_are_is_refused_at_every_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAGENT_FAKE_GPUS", "2")
+    with project("process") as p:
+        space = SearchSpace(parameters={"lr": Values([0.1])})
+        for ask in (
+            lambda gpus: p.client.create_run(CreateRun(command="true", gpus=gpus)),
+            lambda gpus: p.client.create_sweep(CreateSweep(command="true", space=space, gpus=gpus)),
+            lambda gpus: p.client.create_loop(CreateLoop(goal="lower loss", command="true", gpus=gpus)),
+        ):
+            with pytest.raises(BadInput, match=r"3 GPUs asked for; this machine has 2\. Ask for at most 2\."):
+                ask(3)
+        assert not p.client.all_runs() and not p.client.sweeps() and not p.client.loops()
+        assert p.wait(p.run("true", gpus=2)).status.value == "finished"
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { wholeRun } from '../api';
+import { stateSentence } from '../components/RunDetail';
 import { ago, duration, number } from '../format';
 import { plainEnglish } from '../words';
+import { aRun } from './fakes';
 
 describe('numbers', () => {
   it.each([
@@ -34,6 +37,23 @@ describe('times', () => {
     expect(ago(1000, 1000, plainEnglish)).toBe('now');
     expect(ago(1000, 1030, plainEnglish)).toBe('30 s ago');
     expect(ago(1000, 8200, plainEnglish)).toBe('2 h ago');
+  });
+});
+
+describe('the state of a run', () => {
+  const sentence = (waits: string) =>
+    stateSentence(
+      wholeRun(aRun('run_a', { status: 'queued', queued_at: 970, waits })),
+      1000,
+      plainEnglish
+    );
+  it('says what a queued run waits for, where it is known', () => {
+    expect(sentence('')).toBe(
+      'Queued since 30 s ago. It starts when there is room.'
+    );
+    expect(sentence('Waits for 2 of 4 GPUs.')).toBe(
+      'Queued since 30 s ago. Waits for 2 of 4 GPUs.'
+    );
   });
 });
 

@@ -38,10 +38,16 @@ export function stateSentence(run: Run, now: number, trans: Trans): string {
     case 'ready':
       return trans.__('Ready. It starts when you start it.');
     case 'queued':
-      return trans.__(
-        'Queued since %1. It starts when there is room.',
-        ago(run.queued_at ?? run.created_at, now, trans)
-      );
+      return run.waits
+        ? trans.__(
+            'Queued since %1. %2',
+            ago(run.queued_at ?? run.created_at, now, trans),
+            run.waits
+          )
+        : trans.__(
+            'Queued since %1. It starts when there is room.',
+            ago(run.queued_at ?? run.created_at, now, trans)
+          );
     case 'launching':
       return trans.__('Launching.');
     case 'running':

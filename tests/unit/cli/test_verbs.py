@@ -305,6 +305,12 @@ def test_runs_of_a_sweep_may_be_named(engine: FakeEngine, ragent: Ragent) -> Non
     assert ragent("runs", "--sweep", "nope").code == 1
 
 
+def test_a_queued_run_says_what_it_waits_for(engine: FakeEngine, ragent: Ragent) -> None:
+    why = "Waits for 2 of 4 GPUs."
+    engine.runs = [a_run(status=RunStatus.QUEUED, gpus=2, waits=why)]
+    assert f"queued  {why}" in ragent("show", "run_abc1").out
+
+
 def test_show_tells_the_whole_run(engine: FakeEngine, ragent: Ragent) -> None:
     summary = {"loss": MetricSummary(last="nan", step=9, min=0.5, min_step=3, count=9, nonfinite=2)}
     reason = Reason("exit_code", "Exit code 1.", "ValueError: bad lr")

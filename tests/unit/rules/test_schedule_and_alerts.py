@@ -13,7 +13,7 @@ from ragent_jupyter.domain.errors import BadInput, WrongMoment
 from ragent_jupyter.domain.run import Run
 from ragent_jupyter.rules import alert_life
 from ragent_jupyter.rules.environment import job_env, shown_env
-from ragent_jupyter.rules.schedule import Gpu, Placement, gpus_from, place, why_waiting
+from ragent_jupyter.rules.schedule import Gpu, Placement, gpus_from, place, waits
 
 
 def run(name: str, gpus: int = 0, gpu_ids: list[int] | None = None, **fields: Any) -> Run:
@@ -64,9 +64,21 @@ def test_no_gpu_is_given_twice_unless_both_asked_to_share(wishes: list[Any], n: 
     assert all(len(placed[r.id]) == r.gpus for r in queued if r.id in placed)
 
 
-def test_a_waiting_run_says_what_it_waits_for() -> None:
-    assert "1 held by other programs" in why_waiting(run("a", 1), [], [Gpu(0, True), Gpu(1)], 1)
-    assert "this machine has 1" in why_waiting(run("a", 2), [], [Gpu(0)], 1)
+def test_the_first_run_that_finds_no_room_says_what_it_waits_for_and_those_behind_it_nothing() -> None:
+    queued = [run("a", 1), run("b", 2), run("c", 1), run("d"), run("e")]
+    gpus = [Gpu(0, True), Gpu(1), Gpu(2)]
+    placed = place(queued, [], gpus, 1)
+    assert placed == [Placement("a", [1]), Placement("d", [])]
+    assert waits(queued, placed, gpus) == {"b": "Waits for 2 of 3 GPUs (1 held by other programs)."}
+
+
+def test_a_run_that_the_machine_could_never_start_says_so_and_holds_up_nobody() -> None:
+    queued = [run("a", 3), run("b", 1), run("c", 1)]
+    placed = place(queued, [], [Gpu(0)], 1)
+    assert placed == [Placement("b", [0])]
+    said = {"a": "Wants 3 GPUs; this machine has 1.", "c": "Waits for 1 of 1 GPU."}
+    assert waits(queued, placed, [Gpu(0)]) == said
+    assert waits([run("a", 1)], [], []) == {"a": "Wants 1 GPU; this machine has none."}
 
 
 # --- alerts ------------------------------------------------------------------------------------------------------
