@@ -821,6 +821,17 @@ export interface PartDelta {
 }
 
 /**
+ * Unsaved: what a tool that runs has said last. tail: its newest lines, in place of those told before.
+ */
+export interface ToolProgress {
+  session_id: string;
+  turn_id: string;
+  part_id: string;
+  index: number;
+  tail: string;
+}
+
+/**
  * What one model call was given and what came of it; secrets are out of it. messages: JSON of the request.
  *
  * kept: how many messages are those of the call before (stored once, whole again in a reply); images are named only.

@@ -252,6 +252,16 @@ class PartDelta(Struct, frozen=True, kw_only=True):
     delta: str
 
 
+class ToolProgress(Struct, frozen=True, kw_only=True):
+    """Unsaved: what a tool that runs has said last. tail: its newest lines, in place of those told before."""
+
+    session_id: str
+    turn_id: str
+    part_id: str
+    index: int
+    tail: str
+
+
 class Provenance(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one model call was given and what came of it; secrets are out of it. messages: JSON of the request.
 

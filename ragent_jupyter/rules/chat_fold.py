@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ragent_jupyter.domain.chat import Part, PartDelta, Session, TextPart, ThinkingPart, Turn
+from ragent_jupyter.domain.chat import Part, PartDelta, Session, TextPart, ThinkingPart, ToolPart, ToolProgress, Turn
 from ragent_jupyter.domain.wire_chat import SessionReply
 
 
@@ -37,6 +37,8 @@ def fold(chat: Chat, event: dict[str, Any]) -> Chat:
     kind, data = event["type"], event["data"]
     if kind == "part_delta":
         return _piece(chat, msgspec.convert(data, PartDelta))
+    if kind == "tool_progress":
+        return _progress(chat, msgspec.convert(data, ToolProgress))
     seq = int(event["seq"])
     if kind == "part_update":
         part: Part = msgspec.convert(data, Part)
@@ -100,3 +102,13 @@ def _piece(chat: Chat, piece: PartDelta) -> Chat:
         )
     grown = msgspec.structs.replace(held, text=text + fresh)
     return msgspec.structs.replace(chat, parts={**chat.parts, piece.turn_id: {**of_turn, piece.index: grown}})
+
+
+def _progress(chat: Chat, told: ToolProgress) -> Chat:
+    """What is told of a call that has ended, or was never seen, comes too late or too early."""
+    of_turn = chat.parts.get(told.turn_id, {})
+    held = of_turn.get(told.index)
+    if not isinstance(held, ToolPart) or held.id != told.part_id or held.status != "running":
+        return chat
+    part = msgspec.structs.replace(held, progress=told.tail)
+    return msgspec.structs.replace(chat, parts={**chat.parts, told.turn_id: {**of_turn, told.index: part}})

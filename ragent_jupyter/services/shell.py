@@ -155,7 +155,7 @@ class Shell:
         self.ring_start = 0  # the ring holds every event with a seq above this
         self._whispers: deque[tuple[int, str, bytes]] = deque(maxlen=_WHISPERS)
         self._whisper = 0
-        self._doorbells: dict[str, tuple[int, str, dict[str, Any]]] = {}
+        self._doorbells: dict[str, tuple[int, str, str, Any]] = {}
         self._bell = 0
         self._waiters: set[asyncio.Event] = set()
 
@@ -334,12 +334,16 @@ class Shell:
         await self.store.commit(Tx(settled=[owed.key]))
 
     # --- telling ------------------------------------------------------------------------------------------------
-    def ring_bell(self, topic: str, type_: str, key: str, data: dict[str, Any]) -> None:
+    def ring_bell(self, topic: str, type_: str, key: str, data: Any) -> None:
         """An unsaved event: coalesced by key, never in the log."""
         self._bell += 1
         self._doorbells.pop(f"{type_}:{key}", None)  # re-inserted last: the dict stays in ringing order
-        self._doorbells[f"{type_}:{key}"] = (self._bell, topic, {"type": type_, "data": data})
+        self._doorbells[f"{type_}:{key}"] = (self._bell, topic, type_, data)
         self._wake()
+
+    def hush(self, type_: str, key: str) -> None:
+        """What a bell was rung for is over: nobody needs to hear of it any more."""
+        self._doorbells.pop(f"{type_}:{key}", None)
 
     def whisper(self, topic: str, type_: str, data: Any) -> None:
         """An unsaved event that keeps its place among others of its kind: a piece of a text that is being written."""
@@ -366,11 +370,11 @@ class Shell:
     def bells_after(self, bell: int, topics: frozenset[str] | None, told: int = 0) -> tuple[int, list[bytes]]:
         """Doorbells rung after `bell`, encoded, and the newest bell. told: the seq that the listener has reached."""
         found: list[bytes] = []
-        for number, topic, body in reversed(self._doorbells.values()):
+        for number, topic, type_, data in reversed(self._doorbells.values()):
             if number <= bell:
                 break
             if topics is None or topic in topics:
-                found.append(_SEQ % told + self._untold(topic, body["type"], body["data"]))
+                found.append(_SEQ % told + self._untold(topic, type_, data))
         found.reverse()
         return self._bell, found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ragent_jupyter.domain.chat import Approval, ToolPart
+from ragent_jupyter.domain.chat import Approval, ToolPart, ToolProgress
 from ragent_jupyter.domain.errors import RagentError
 from ragent_jupyter.domain.tools import MAX_TOOL_TEXT, Ask, Refuse, ToolOutcome
 from ragent_jupyter.rules import turn as rules
@@ -24,6 +24,7 @@ from .turn_seat import Refused, Seat, Stopped
 log = logging.getLogger("ragent.engine")
 
 _STOP_S = 0.8  # how long a tool may take to end itself; then it is cancelled
+TOLD = "tool_progress"
 _ASKED_AGAIN = 3  # how often a call whose files keep changing is shown anew
 
 
@@ -77,6 +78,7 @@ class ToolCalls:
             outcome: ToolOutcome = await self.seat.race(tool.run(args, context), grace_s=_STOP_S)
         finally:
             stopping.cancel()
+            self.seat.shell.hush(TOLD, part.id)
         if self.seat.stopping.is_set():
             await self._close(running, outcome, "stopped")
             raise Stopped
@@ -88,9 +90,14 @@ class ToolCalls:
         def say(text: str) -> None:
             nonlocal newest
             newest = (newest + text)[-20_000:]  # a cut leaves half a key: far from what is shown
-            tail = self.seat.kit.redact(newest)[-2000:]
-            told = {"session_id": self.seat.session_id, "part_id": part.id, "tail": tail}
-            self.seat.shell.whisper("sessions", "tool_progress", told)
+            told = ToolProgress(
+                session_id=self.seat.session_id,
+                turn_id=self.seat.turn_id,
+                part_id=part.id,
+                index=part.index,
+                tail=self.seat.kit.redact(newest)[-2000:],
+            )
+            self.seat.shell.ring_bell("sessions", TOLD, part.id, told)  # only the newest matters to who lags behind
 
         return ToolContext(
             session_id=self.seat.session_id,

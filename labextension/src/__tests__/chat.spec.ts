@@ -115,6 +115,30 @@ describe('a chat', () => {
     expect(after(chat, done).parts.trn_1).toHaveLength(1);
   });
 
+  it('shows the newest lines of a tool while it runs, and no longer', () => {
+    const tool = { type: 'tool', call_id: 'c', name: 'shell' };
+    const lines = { session_id: 'ses_a', turn_id: 'trn_1', index: 0 };
+    const say = (tail: string, part_id = 'prt_0') =>
+      told(10, 'tool_progress', { ...lines, part_id, tail });
+    const early = after(empty(), say('too early'));
+    expect(early.parts.trn_1).toBeUndefined();
+    const runs = after(
+      early,
+      told(11, 'part_update', aPart(0, { ...tool, status: 'running' })),
+      say('1 of 3'),
+      say('2 of 3'),
+      say('of another', 'prt_9')
+    );
+    expect(runs.parts.trn_1[0]).toMatchObject({ progress: '2 of 3' });
+    const ended = told(
+      12,
+      'part_update',
+      aPart(0, { ...tool, status: 'done' })
+    );
+    const over = after(runs, ended, say('too late'));
+    expect(over.parts.trn_1[0]).toMatchObject({ status: 'done', progress: '' });
+  });
+
   it('keeps what did not change, so that it is not drawn again', () => {
     const before = after(
       empty(),

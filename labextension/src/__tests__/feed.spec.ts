@@ -95,7 +95,12 @@ describe('the feed', () => {
     FakeSocket.last.hello(9);
     FakeSocket.last.say(event(9, 'metrics_changed', { run: 'r' }, 'metrics'));
     FakeSocket.last.say(event(8, 'run_changed', {}));
-    expect(heard).toEqual(['metrics_changed 9', 'run_changed 8']);
+    FakeSocket.last.say(event(8, 'tool_progress', { tail: 'x' }, 'sessions'));
+    expect(heard).toEqual([
+      'metrics_changed 9',
+      'run_changed 8',
+      'tool_progress 8'
+    ]);
     expect(feed.seq).toBe(8);
     feed.stop();
   });

@@ -21,6 +21,7 @@ import {
   type Envelope,
   type NoticePart,
   type PartDelta,
+  type ToolProgress,
   type Plan,
   type Session,
   type SessionReply,
@@ -250,12 +251,26 @@ function takeDelta(chat: Chat, told: PartDelta): Chat {
   return putPart(chat, part);
 }
 
+/** What is told of a call that has ended, or was never seen, comes too late or too early. */
+function takeProgress(chat: Chat, told: ToolProgress): Chat {
+  const held = heldAt(chat, told.turn_id, told.index);
+  return held?.type === 'tool' &&
+    held.id === told.part_id &&
+    held.status === 'running'
+    ? putPart(chat, { ...held, progress: told.tail })
+    : chat;
+}
+
 /** The chat after one event. What is of another session, or was seen, gives back the same object. */
 export function fold(chat: Chat, { seq, type, data }: Envelope): Chat {
   const mine = (id: unknown) => id === chat.session.id;
   if (type === 'part_delta') {
     const told = data as PartDelta;
     return mine(told.session_id) ? takeDelta(chat, told) : chat;
+  }
+  if (type === 'tool_progress') {
+    const told = data as ToolProgress;
+    return mine(told.session_id) ? takeProgress(chat, told) : chat;
   }
   if (type === 'part_update') {
     const raw = data as Partial<Part>;

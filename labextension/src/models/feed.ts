@@ -13,6 +13,7 @@ const DOORBELLS = new Set([
   'metrics_changed',
   'run_progress',
   'part_delta',
+  'tool_progress',
   'notebook_request',
   'notebook_end',
   'notebook_review'

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragent_jupyter.domain.chat import PartDelta, Session, TextPart, ToolPart
+from ragent_jupyter.domain.chat import PartDelta, Session, TextPart, ToolPart, ToolProgress
 from ragent_jupyter.domain.wire_chat import SessionReply
 from ragent_jupyter.rules.chat_fold import Chat, begin, fold
 
@@ -33,6 +33,21 @@ def text_of(chat: Chat, index: int = 0) -> str:
 def whole(text: str, status: Any = "done") -> dict[str, Any]:
     part = TextPart(id="p", session_id="s", turn_id="t", index=0, step=1, text=text, status=status)
     return event("part_update", part)
+
+
+def test_the_newest_lines_of_a_tool_stand_in_it_while_it_runs_and_no_longer() -> None:
+    def tool(status: Any) -> dict[str, Any]:
+        part = ToolPart(id="p", session_id="s", turn_id="t", index=0, step=1, call_id="c", name="shell", status=status)
+        return event("part_update", part)
+
+    def says(tail: str, part: str = "p") -> dict[str, Any]:
+        return event("tool_progress", ToolProgress(session_id="s", turn_id="t", part_id=part, index=0, tail=tail), 5)
+
+    assert fold(EMPTY, says("too early")) == EMPTY
+    chat = fold(fold(fold(fold(EMPTY, tool("running")), says("1 of 3")), says("2 of 3")), says("of another", "q"))
+    assert chat.parts["t"][0].progress == "2 of 3"  # type: ignore[union-attr]
+    over = fold(fold(chat, tool("done")), says("too late"))
+    assert over.parts["t"][0] == msgspec.convert(tool("done")["data"], ToolPart)
 
 
 @given(st.text(min_size=1, max_size=40), st.data())

@@ -6,6 +6,7 @@ import asyncio
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from ragent_jupyter.domain.chat import NoticePart, TextPart, ThinkingPart, ToolPart
@@ -13,6 +14,7 @@ from ragent_jupyter.domain.errors import BadInput, NotFound, TooLarge, WrongMome
 from ragent_jupyter.domain.model import Text, Thinking, ToolResult, ToolUse
 from ragent_jupyter.domain.tools import ToolOutcome, ToolSpec
 from ragent_jupyter.domain.wire_chat import ChangeQueue, PatchSession, SendMessage
+from ragent_jupyter.rules.chat_fold import begin, fold
 from ragent_jupyter.rules.turn import FIRST_WAIT_S
 from ragent_jupyter.services.agent import TurnRunner
 from ragent_jupyter.services.tools.base import SimpleTool
@@ -53,10 +55,6 @@ def test_a_question_a_look_an_answer() -> None:
 
 
 def test_what_a_reader_hears_folds_to_what_the_engine_holds() -> None:
-    import msgspec
-
-    from ragent_jupyter.rules.chat_fold import begin, fold
-
     async def body() -> None:
         desk = Desk(ToldModel([Text("one two three"), call("look", "x")], [failing("overloaded")], [Text("four five")]))
         session = await desk.begin()
@@ -69,9 +67,7 @@ def test_what_a_reader_hears_folds_to_what_the_engine_holds() -> None:
         _, lines = desk.shell.events_after(seq, frozenset({"sessions"}))
         for _ in range(2):  # twice: a reader that reconnects hears things again
             for line in [*whispers, *lines]:
-                event = msgspec.json.decode(line)
-                if event["type"] != "tool_progress":
-                    chat = fold(chat, event)
+                chat = fold(chat, msgspec.json.decode(line))
         held = desk.sessions.read(session)
         assert not chat.gap
         assert [p for of in chat.parts.values() for _, p in sorted(of.items())] == held.parts
@@ -142,6 +138,24 @@ def test_stop_closes_the_stream_keeps_the_text_and_holds_the_queue() -> None:
         await desk.until(lambda: len(desk.turns(session)) == 2 and not desk.sessions.get(session).turn)
         # What the reader saw of the stopped answer is in the next prompt.
         assert "half a sentence" in str(model.asked[1].messages)
+
+    run(body)
+
+
+def test_what_a_tool_says_is_shown_while_it_runs_and_is_not_told_afterwards() -> None:
+    async def body() -> None:
+        desk = Desk(ToldModel([call("slow")], [Text("never said")]))
+        session = await desk.begin()
+        await desk.say(session, "work")
+        await asyncio.wait_for(desk.hands.slow_began.wait(), 5)
+        _, bells = desk.shell.bells_after(0, frozenset({"sessions"}))
+        chat = begin(desk.sessions.read(session))
+        for line in bells:
+            chat = fold(chat, msgspec.json.decode(line))
+        [shown] = [part for of_turn in chat.parts.values() for part in of_turn.values()]
+        assert isinstance(shown, ToolPart) and (shown.status, shown.progress) == ("running", "working\n")
+        await desk.chat.stop(session)
+        assert desk.shell.bells_after(0, frozenset({"sessions"}))[1] == []
 
     run(body)
 
