@@ -251,6 +251,21 @@ def test_allow_runs_the_command_and_dont_does_not(page: Page, lab: Lab, provider
         assert there.exists() is (answer == "Allow once")
 
 
+def test_a_command_shows_what_it_says_while_it_runs(page: Page, lab: Lab, provider: FakeProvider) -> None:
+    go = lab.project.folder / "go"
+    said = "for i in 1 2 3; do echo step $i; done"
+    provider.reply(calls=[call("run_shell", command=f"{said}; until [ -e {go} ]; do sleep 0.05; done")])
+    provider.say("It is over.")
+    new_chat(page, lab)
+    ask(page, "Take three steps.")
+    panel(page).locator(".rg-ask").get_by_role("button", name="Allow once").click()
+    lines = panel(page).locator(".rg-progress-lines")
+    expect(lines).to_have_text("step 1\nstep 2\nstep 3\n", timeout=15_000)
+    go.touch()
+    expect(panel(page).locator(".rg-md")).to_have_text("It is over.", timeout=15_000)
+    expect(lines).to_have_count(0)
+
+
 def test_enter_that_ends_a_composition_does_not_send(page: Page, lab: Lab) -> None:
     new_chat(page, lab)
     before = len(sessions(lab))
