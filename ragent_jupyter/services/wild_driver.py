@@ -400,9 +400,9 @@ class Driver(Book):
         chosen: list[tuple[StopRun, str]] = []
         for action, why in self.policy(loop, event).watch(view):
             if isinstance(action, StopRun):
-                with contextlib.suppress(NotFound, WrongMoment):  # it has ended by itself meanwhile
-                    await self.hands.stop_run(action.run, f"wild:{loop.id}")
-                    chosen.append((action, why))
+                with contextlib.suppress(NotFound):
+                    too_late = await self.hands.stop_run(action.run, f"wild:{loop.id}")
+                    chosen += [] if too_late else [(action, why)]
         if not chosen:
             return
         lines: list[Entry] = []
