@@ -3,90 +3,223 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .folding import UNKNOWN, dotted, fold
-from .found import Comments, Found, Module, Reading, keyword, kind_of, plain, usable
+from .found import Comments, Found, Kind, Module, Reading, keyword, kind_of, plain, usable
 
 _MOST = 500  # leaves
+_DEEP = 8  # of trees within trees, and of functions that call one another
+_HOW = ("type_safe", "convert_dict", "sort_keys", "allow_dotted_keys", "initial_dictionary")
+
+Leaf = tuple[ast.expr, Module]
+Tree = dict[str, Any]  # of Tree and Leaf
 
 
 def read_config_dicts(modules: Sequence[Module], reading: Reading) -> None:
-    """The leaves of the files that `config_flags.DEFINE_config_file("config", "configs/x.py")` takes.
+    """The leaves of the files that `config_flags.DEFINE_config_file("config", "configs/x.py")` takes, and those of the
+    dicts that `DEFINE_config_dict("model", CONFIG)` takes.
 
     Where the file named is not there, the one that holds a `get_config` is taken, if it is the only one.
     """
     for module in modules:
         for call in ast.walk(module.tree):
-            if not (isinstance(call, ast.Call) and dotted(call.func).endswith(("config_file", "config_dict"))):
+            if not isinstance(call, ast.Call):
                 continue
-            values = [fold(arg, module.names) for arg in call.args]
-            flag = values[0] if values else fold(keyword(call, "name"), module.names)
-            path = values[1] if len(values) > 1 else fold(keyword(call, "default"), module.names)
-            if isinstance(flag, str):
-                _read(flag, path, modules, reading)
+            what = dotted(call.func).rpartition("config_")[2]
+            if what not in ("file", "dict") or "config_" not in dotted(call.func):
+                continue
+            flag = fold(call.args[0] if call.args else keyword(call, "name"), module.names)
+            if not isinstance(flag, str):
+                continue
+            if what == "file":
+                path = fold(call.args[1] if len(call.args) > 1 else keyword(call, "default"), module.names)
+                reading.found += _of_file(flag, path, modules)
+            else:
+                given = call.args[1] if len(call.args) > 1 else keyword(call, "config")
+                filled = _Filled(modules).value(given, module, {}) if given is not None else None
+                reading.found += _leaves(flag, filled or {})
 
 
-def _read(flag: str, path: Any, modules: Sequence[Module], reading: Reading) -> None:
-    makers = {module.path: function for module in modules if (function := _maker(module)) is not None}
+def _of_file(flag: str, path: Any, modules: Sequence[Module]) -> list[Found]:
+    makers = {module.path: module for module in modules if _maker(module) is not None}
     file = path.partition(":")[0].lstrip("./") if isinstance(path, str) else ""
     named = [one for one in makers if file and one.endswith(file)]
     chosen = named[0] if named else next(iter(makers)) if len(makers) == 1 else ""
-    for module in modules:
-        if module.path == chosen:
-            reading.found += list(_leaves(flag, makers[chosen], module))[:_MOST]
+    maker = _maker(makers[chosen]) if chosen else None
+    return _leaves(flag, _Filled(modules).made(maker, makers[chosen]) or {}) if maker is not None else []
 
 
 def _maker(module: Module) -> ast.FunctionDef | None:
     return next((n for n in module.tree.body if isinstance(n, ast.FunctionDef) and n.name == "get_config"), None)
 
 
-def _leaves(flag: str, function: ast.FunctionDef, module: Module) -> Iterator[Found]:
-    comments = Comments(module.source)
-    roots: dict[str, str] = {}  # a local name → the prefix that its attributes have
-    have: set[str] = set()
-    for node in ast.walk(function):
-        if not (isinstance(node, ast.Assign) and len(node.targets) == 1):
-            continue
-        target, value = node.targets[0], node.value
-        made = isinstance(value, ast.Call) and dotted(value.func).split(".")[-1] in ("ConfigDict", "FrozenConfigDict")
-        if isinstance(target, ast.Name):
-            if made:
-                roots.setdefault(target.id, f"{flag}." if not roots else f"{flag}.{target.id}.")
-            elif (owner := dotted(value).split(".")[0]) in roots:  # model = config.model
-                roots[target.id] = roots[owner] + dotted(value).partition(".")[2] + "."
-            continue
-        if isinstance(target, ast.Attribute) and made is False:
-            head, _, rest = dotted(target).partition(".")
-            name = roots[head] + rest if head in roots and rest else ""
-            if name and usable(name) and name not in have:
-                have.add(name)
-                yield _leaf(name, fold(value, module.names), node, module, comments)
-        if made and isinstance(value, ast.Call):
-            prefix = ""
-            head, _, rest = dotted(target).partition(".")
-            if head in roots and rest:
-                prefix = f"{roots[head]}{rest}."
-            for key, one in _given(value) if prefix else ():
-                if usable(prefix + key) and prefix + key not in have:
-                    have.add(prefix + key)
-                    yield _leaf(prefix + key, fold(one, module.names), one, module, comments)
+class _Filled:
+    """What a tree of settings is filled with, read from the code that fills it.
+
+    A tree is a dict of trees and of leaves; a leaf is (its expression, its module).
+    """
+
+    def __init__(self, modules: Sequence[Module]) -> None:
+        self.modules = modules
+        self.within: list[ast.AST] = []
+
+    def made(self, function: ast.FunctionDef, module: Module) -> Tree | None:
+        """The tree that a function returns."""
+        if function in self.within or len(self.within) >= _DEEP:
+            return None
+        self.within.append(function)
+        trees: dict[str, Tree] = {}
+        nodes = [node for node in ast.walk(function) if isinstance(node, ast.stmt) and node is not function]
+        nodes.sort(key=lambda node: (node.lineno, node.col_offset))
+        self.filled(nodes, module, trees)
+        returned = [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
+        made = self.value(returned[-1], module, trees) if returned else None
+        self.within.pop()
+        # What it returns may have gone through a call that is not read: the first that it fills is meant.
+        return made if made is not None else next((tree for tree in trees.values() if tree), None)
+
+    def filled(self, nodes: Sequence[ast.stmt], module: Module, trees: dict[str, Tree]) -> None:
+        for node in nodes:
+            if isinstance(node, ast.Assign):
+                value = self.value(node.value, module, trees)
+                for target in node.targets:
+                    if isinstance(target, ast.Name):
+                        if value is not None:
+                            trees[target.id] = value
+                        continue
+                    keys = _keys(target)
+                    if len(keys) > 1 and keys[0] in trees:
+                        _put(trees[keys[0]], keys[1:], (node.value, module) if value is None else value)
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+                value = self.value(node.value, module, trees)
+                if value is not None:
+                    trees[node.target.id] = value
+            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                keys = _keys(node.value.func)
+                known = bool(keys) and (
+                    keys[0] in trees or not self.within
+                )  # at the top only what is asked for is read
+                if len(keys) > 1 and keys[-1] == "update" and known:
+                    for key, one in self.given(node.value, module, trees).items():
+                        _put(trees.setdefault(keys[0], {}), [*keys[1:-1], key], one)
+
+    def value(self, node: ast.expr, module: Module, trees: dict[str, Tree]) -> Tree | None:
+        """The tree that an expression stands for; None where it stands for none."""
+        if isinstance(node, ast.Dict):
+            return self.pairs(node, module, trees)
+        if isinstance(node, ast.Name) and node.id not in trees and not self.within:
+            for other in (module, *(one for one in self.modules if one is not module)):
+                shared: dict[str, Tree] = {}
+                self.filled([one for one in other.tree.body if node.id in _named(one)], other, shared)
+                if node.id in shared:
+                    return shared[node.id]
+            return None
+        if isinstance(node, ast.Name | ast.Attribute):
+            keys = _keys(node)
+            tree: Any = trees.get(keys[0]) if keys else None
+            for key in keys[1:]:
+                tree = tree.get(key) if isinstance(tree, dict) else None
+            return tree if isinstance(tree, dict) else None
+        if not isinstance(node, ast.Call):
+            return None
+        if _makes(node):
+            return self.given(node, module, trees)
+        last = dotted(node.func).split(".")[-1]
+        function = next(
+            (one for other in (module, *self.modules) for one in _functions(other, dotted(node.func), last)), None
+        )
+        return self.made(*function) if function is not None else None
+
+    def given(self, call: ast.Call, module: Module, trees: dict[str, Tree]) -> Tree:
+        """What a dict is filled with where it is made."""
+        tree: Tree = {}
+        for arg in call.args[:1]:
+            tree |= self.value(arg, module, trees) or {}
+        for word in call.keywords:
+            if word.arg is None:
+                tree |= self.value(word.value, module, trees) or {}
+            elif word.arg not in _HOW:
+                inner = self.value(word.value, module, trees)
+                tree[word.arg] = (word.value, module) if inner is None else inner
+        return tree
+
+    def pairs(self, node: ast.Dict, module: Module, trees: dict[str, Tree]) -> Tree:
+        tree: Tree = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            if key is None:
+                tree |= self.value(value, module, trees) or {}
+            elif isinstance(key, ast.Constant) and isinstance(key.value, str):
+                inner = self.value(value, module, trees)
+                tree[key.value] = (value, module) if inner is None else inner
+        return tree
 
 
-def _given(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-    """What a ConfigDict is filled with where it is made."""
-    for arg in call.args:
-        if isinstance(arg, ast.Dict):
-            for key, value in zip(arg.keys, arg.values, strict=True):
-                if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                    yield key.value, value
-        elif isinstance(arg, ast.Call) and dotted(arg.func) == "dict":
-            yield from ((word.arg, word.value) for word in arg.keywords if word.arg)
+def _makes(node: ast.expr) -> bool:
+    last = dotted(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
+    return isinstance(node, ast.Dict) or last in ("ConfigDict", "FrozenConfigDict", "dict", "edict", "EasyDict")
 
 
-def _leaf(name: str, value: Any, node: ast.stmt | ast.expr, module: Module, comments: Comments) -> Found:
-    kind = kind_of(plain(value))
+def _named(node: ast.stmt) -> set[str]:
+    """Whose tree a statement at the module's top may fill."""
+    at = node.targets[0] if isinstance(node, ast.Assign) else node.value if isinstance(node, ast.Expr) else None
+    at = at.func if isinstance(at, ast.Call) else at
+    return set(_keys(at)[:1]) if at is not None else set()
+
+
+def _functions(module: Module, full: str, last: str) -> list[tuple[ast.FunctionDef, Module]]:
+    """The functions of a module that a call may mean: its own, or a method of the class that is named before it."""
+    owner = full.split(".")[-2] if "." in full else ""
+    found = []
+    for node in module.tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == last:
+            found.append((node, module))
+        elif isinstance(node, ast.ClassDef) and node.name == owner:
+            found += [(one, module) for one in node.body if isinstance(one, ast.FunctionDef) and one.name == last]
+    return found
+
+
+def _keys(node: ast.AST) -> list[str]:
+    """`config.a["b"]` → ["config", "a", "b"]; [] where it is spelt otherwise."""
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Attribute):
+        before, last = _keys(node.value), node.attr
+    elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+        before, last = _keys(node.value), node.slice.value
+    else:
+        return []
+    return [*before, last] if before else []
+
+
+def _put(tree: Tree, keys: Sequence[str], value: Tree | Leaf) -> None:
+    for key in keys[:-1]:
+        inner = tree.setdefault(key, {})
+        if not isinstance(inner, dict):
+            inner = tree[key] = {}
+        tree = inner
+    tree[keys[-1]] = value
+
+
+def _leaves(prefix: str, tree: Tree, depth: int = 0, said: dict[str, Comments] | None = None) -> list[Found]:
+    found: list[Found] = []
+    said = {} if said is None else said  # the comments of each file
+    for key, value in tree.items():
+        name = f"{prefix}.{key}"
+        if isinstance(value, dict):
+            found += _leaves(name, value, depth + 1, said) if depth < _DEEP else []
+        elif usable(name):
+            node, module = value
+            if module.path not in said:
+                said[module.path] = Comments(module.source)
+            found.append(_leaf(name, node, module, said[module.path]))
+    return found[:_MOST]
+
+
+def _leaf(name: str, node: ast.expr, module: Module, comments: Comments) -> Found:
+    value, kind = _placeholder(node) if _is_placeholder(node) else (fold(node, module.names), None)
+    kind = kind or kind_of(plain(value))
     return Found(
         name=name,
         style="argparse",
@@ -102,3 +235,14 @@ def _leaf(name: str, value: Any, node: ast.stmt | ast.expr, module: Module, comm
         file=module.path,
         line=node.lineno,
     )
+
+
+def _is_placeholder(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] in ("placeholder", "required_placeholder")
+
+
+def _placeholder(node: ast.expr) -> tuple[Any, Kind | None]:
+    """`config_dict.placeholder(int)`: nothing yet, of that kind."""
+    of = dotted(node.args[0]) if isinstance(node, ast.Call) and node.args else ""
+    kinds: dict[str, Kind] = {"int": "int", "float": "float", "str": "str", "bool": "bool"}
+    return None, kinds.get(of, "unknown")

@@ -116,6 +116,18 @@ def _length(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plural
             return Judged("tune", "steps of the process that is modelled")
     if bag & {"update"} and isinstance(value, int) and value <= _FEW:
         return Judged("tune", "updates per step", weak=True)
+    if (
+        bag - COUNT == {"step"}
+        and isinstance(value, int)
+        and 0 < value <= _FEW * 2
+        and others & {"epoch", "attack", "pgd", "epsilon", "meta", "perturb"} - bag
+        and not others & RL & {"policy", "env"}
+    ):
+        return Judged("tune", "steps within the method", weak=True)
+    if bag & {"interaction"} and isinstance(value, int) and value < 1000:
+        return Judged("tune", "interactions within the model")
+    if bag & {"generation"} and others & {"prompt", "completion", "lora", "llm", "grpo"}:
+        return Judged("tune", "samples that are drawn")
     if bag & {"frame"} and isinstance(value, int) and value < 1000:
         return Judged("tune", "frames that the model sees")
     if bag & {"sample", "example"} and re.search(r"(?i)\bper\b|\bray|monte|generat|draw|visuali|evaluat", found.help):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Set as AbstractSet
 
 from .found import Found
+from .given import widened
 from .sayings import (
     KINDS,
     LEARNT,
@@ -82,6 +83,38 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("fidelity", "how long a part of training is")  # those of one update are few
     if found.kind == "bool" and bag - NO_CHANGE and bag - NO_CHANGE <= {"cond", "conditional", "class"}:
         return Judged("exclude", "about the task, which is given")
+    if "cluster" in bag and bag - COUNT == {"cluster"} and bag & COUNT:
+        return Judged("tune", "how many there are of a part of the method")
+    if {"hash", "bit"} <= bag or {"iter", "size"} == bag or ({"epoch", "optimizer"} <= bag and found.kind == "int"):
+        return Judged("tune", "a part of the method")
+    if bag & {"n", "num", "nb", "number"} and bag - COUNT in ({"model"}, {"net"}) and found.kind == "int":
+        return Judged("tune", "how many there are of a part of the method")
+    if tokens[:1] == ("train",) and found.kind == "bool" and bag & {"backbone", "encoder", "decoder", "embed", "bert"}:
+        return Judged("tune", "what is learnt and what is shared")
+    if (bag == {"max", "sample"} or bag == {"limit"}) and found.kind == "int":
+        return Judged("fidelity", "how many training examples are used")
+    if bag == {"es", "patience"}:
+        return Judged("fidelity", "when training stops")
+    if "local" in bag and bag & {"epoch", "step", "iter"} and not bag & (LOOKING | {"rank"}):
+        return Judged("tune", "how long a client learns between two rounds")
+    if bag & {"untie", "tie"} and found.kind == "bool":
+        return Judged("tune", "what is learnt and what is shared")
+    if bag - COUNT - {"ratio", "to"} == {"update", "data"} or tokens[-2:] == ("weight", "init"):
+        return Judged("tune", "a part of the method")
+    if tokens and tokens[-1] in ("epoch", "step", "iter") and bag & {"until", "after", "from"} and bag & UPDATED:
+        return Judged("tune", "a moment of the method's schedule")
+    if {"initial", "sample"} <= bag and found.kind == "int":
+        return Judged("tune", "how much is explored before learning")
+    if "pass" in bag and bag & COUNT and bag - COUNT == {"pass"}:
+        return Judged("fidelity", "how often the data is gone through")
+    if bag == {"ratio"} and found.name.lower().startswith(("percent", "pct")) and found.kind == "int":
+        return Judged("fidelity", "how much of the data is used")
+    if "input" in bag and bag & {"w", "h"} and len(bag) == 2 and found.kind == "int":
+        return Judged("tune", "the resolution of the input")
+    if bag & {"clip"} and bag & {"obs", "observation", "action", "state"}:
+        return Judged("tune", "how what the agent sees is scaled")
+    if {"walk", "per"} <= bag and "node" in bag:
+        return Judged("tune", "a part of the method")
     if {"update", "epoch"} <= bag or {"epoch", "ppo"} <= bag or {"step", "size"} <= bag or {"d", "model"} <= bag:
         return Judged("tune", "a part of the method")
     timed = "time" in bag and bag & {"max", "limit", "budget", "total"} and found.kind != "bool"
@@ -106,8 +139,6 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("exclude", "what the script is to do")
     if found.kind == "bool" and (bag - NO_CHANGE == {"sample"} or "output" in bag or bag - NO_CHANGE == {"half"}):
         return Judged("exclude", "what the script is to do")
-    if {"fine", "tune"} <= bag:
-        return Judged("exclude", "what a run starts from or keeps")
     if "keep" in bag and not bag & METHOD - {"k"} and bag & {"last", "best", "n", "k", "checkpoint", "max", "num"}:
         return Judged("exclude", "what is kept on disk")
     if "channel" in bag and bag & {"last", "first"}:
@@ -203,7 +234,7 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
     ):
         return Judged("exclude", "the shape of the data")
     wide = isinstance(value, int) and value >= 32 and "channel" in bag  # no data has as many; a layer has
-    if wide and bag & {"out", "output", "channel"} <= {"out", "output", "channel"} and bag & {"out", "output"}:
+    if (wide or widened(found, bag)) and bag & {"out", "output"} and not bag & {"vocab", "class", "length", "len"}:
         return Judged("tune", "the width of a layer")
     if (bag & {"out", "output"} and bag & {"channel", "size", "shape", "class"}) or {"output", "dim"} <= bag:
         return Judged("exclude", "the shape of the data")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Set as AbstractSet
 
 from .found import Found
+from .given import given
 from .lengths import spent
 from .particular import particular
 from .sayings import (
@@ -113,6 +114,8 @@ def _by_use(found: Found, verdict: Judged, uses: AbstractSet[str]) -> Judged:
         told -= {"data"}  # how the data is cut or read as features may well be searched
     if verdict.role == "exclude" and verdict.cadence and "update" in told and found.kind != "bool":
         return Judged("tune", "how often the code updates something")
+    if bag_of_stop(found) and "method" in told and not told & {"spent", "look"}:
+        return Judged("tune", "the patience of the schedule")
     if not verdict.weak:
         return verdict
     if told and told <= {"machine", "data", "load", "place"}:
@@ -122,7 +125,8 @@ def _by_use(found: Found, verdict: Judged, uses: AbstractSet[str]) -> Judged:
         return Judged("fidelity", "the code trains that often")
     if told == {"seed"} and number and found.kind != "bool":
         return Judged("seed", "the code seeds its random numbers with it")
-    if told & {"method", "update"} and not told & {"load", "place", "data"} and (number or found.choices):
+    known = number or found.choices or (switch and told <= {"method"})
+    if told & {"method", "update"} and not told & {"load", "place", "data"} and known:
         return Judged("tune", "the code builds the model or its training with it")
     if not told and "look" in uses and found.kind == "bool":
         return Judged("exclude", "the code only shows or keeps something by it", weak=True)
@@ -159,11 +163,15 @@ def _within(verdict: Judged, parents: AbstractSet[str], found: Found, last: tupl
 def _by_name(found: Found, tokens: tuple[str, ...], companions: AbstractSet[str]) -> Judged:
     bag = frozenset(tokens)
     plural = found.name.lower().rstrip("0123456789_").endswith("s")
-    for rule in (_seed, _place, _aside, _cadence, particular, _strong, _looking, _machine, spent):
+    for rule in (_seed, _place, _aside, given, _cadence, particular, _strong, _looking, _machine, spent):
         verdict = rule(found, tokens, bag, companions, plural)
         if verdict is not None:
             return verdict
     return _noun(found, tokens) or _by_the_rest(found)
+
+
+def bag_of_stop(found: Found) -> bool:
+    return words_of(found) == {"patience"}
 
 
 def words_of(found: Found) -> frozenset[str]:
@@ -177,6 +185,8 @@ _OWN = 6  # networks that a script has of its own; more are a catalogue
 
 
 def _seed(found: Found, tokens: tuple[str, ...], bag: Bag, _others: Bag, _plural: bool) -> Judged | None:
+    if bag == {"random", "number"} and found.kind == "int":
+        return Judged("seed", "named like a random seed")
     if not bag & {"seed", "rng"} and not {"random", "state"} <= bag:
         return None
     if bag & {"frame", "step", "episode", "iter", "timestep", "transition"}:
@@ -227,9 +237,11 @@ def _cadence(found: Found, tokens: tuple[str, ...], bag: Bag, _others: Bag, _plu
         value = value_of(found)
         if isinstance(value, int) and value >= 100:  # i_print, i_weights: NeRF's way of saying "every"
             return Judged("exclude", "how often something is logged, saved or evaluated", cadence=not bag & LOOKING)
+    if len(tokens) > 1 and tokens[-1] == "gap" and found.kind == "int":
+        bag = bag | {"every"}
     if not bag & {"every", "freq"}:
         return None
-    if {"min", "freq"} <= bag:
+    if {"min", "freq"} <= bag or {"freq", "cutoff"} == bag:
         return Judged("exclude", "how the vocabulary is made")
     if "freq" in bag and "every" not in bag and bag & WAVES and not bag & LOOKING:
         return Judged("tune", "a frequency of the model")
@@ -290,6 +302,16 @@ def _machine(found: Found, _tokens: tuple[str, ...], bag: Bag, _others: Bag, _pl
     measured = found.kind in ("int", "float") and bag & METHOD
     if bag & MACHINE == {"distributed"} and measured and not re.search(r"(?i)distrib|ddp|fsdp", found.name):
         return None  # dp_rate, dist_weight: dropout, privacy, a distance
+    if (
+        "server" in bag
+        and bag & (METHOD | {"epoch", "step", "batch", "iter"})
+        and (not is_text(found) or "optimizer" in bag)
+    ):
+        return None  # what the server of federated learning learns with
+    if "bucket" in bag and found.kind == "int" and bag & {"size", "num", "n"}:
+        return None if bag <= {"bucket", "size", "num", "n"} else Judged("exclude", "how fast it is computed")
+    if "rollout" in bag and bag & COUNT and found.kind == "int":
+        return Judged("tune", "how much is seen before an update")
     if bag & MACHINE:
         return Judged("exclude", "where or how fast it is computed")
     rest = bag - COUNT

@@ -65,7 +65,9 @@ SAID_ASIDE = re.compile(
     r"|\b(is|are) (saved|written|logged|printed|plotted|stored)\b|\bfor (the |this )?(\w+ )?data ?set$"
     r"|\bto evaluate\b|\bpredictions are\b|\b(during|for) (generation|decoding)\b"
 )
-SAID_AGAIN = re.compile(r"(?i)\b(experiments? times|number of (independent )?(runs|experiments|repetitions)\b)")
+SAID_AGAIN = re.compile(
+    r"(?i)\b((experiments?|running) times|number of (independent )?(runs|experiments|repetitions)\b)"
+)
 SAID_TASK = re.compile(
     r"(?i)\b((forecast(ing)?|prediction) (horizon|length|window|steps)|steps? ahead"
     r"|steps (per|in an?|of an?) episode)\b"
@@ -109,7 +111,7 @@ NO_CHANGE = word_set(
 )
 ROUGH = word_set(
     "type name mode fn func function kind method algorithm strategy size num n number value param arg kwarg option "
-    "shape version variant level"
+    "shape version variant level list"
 )
 # What is chosen by a name that stands under it: `optimizer.type`.
 CHOSEN = word_set("optimizer scheduler schedule loss activation norm init pool sampler regularizer augment")

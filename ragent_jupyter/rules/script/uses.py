@@ -65,6 +65,16 @@ _LOSS = re.compile(
 _NETWORK = re.compile(r"(?i)\w*(net|network|model|encoder|decoder|generator|discriminator|actor|critic|agent"
                       r"|transformer|policy|mlp|cnn|gcn|gat|gnn|vae|unet|classifier|regressor|learner|head"
                       r"|backbone)$")  # fmt: skip
+# A class that is built: a part of the method, unless its name tells that it keeps data, books or settings.
+_BUILT = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*\Z")
+_KEPT = re.compile(
+    r"(?i)(data|dataset|loader|datamodule|env|environment|wrapper|corpus|vocab\w*|dictionary|tokenizer|reader|sampler"
+    r"|logger|writer|saver|timer|meter|manager|callback|checkpoint\w*|evaluator|metric\w*|config\w*|args|arguments"
+    r"|namespace|path|trainer|runner|experiment|processor|preprocessor|extractor|transform\w*|compose|resize|error"
+    r"|exception|counter|queue|process|thread|pool|plugin|strategy|server|client|dict|list|tuple|frame|array|tensor"
+    r"|variable|stopping|stopper|monitor|recorder|tracker|visuali[sz]er|renderer|camera|scene|simulator|task|suite"
+    r"|flags?|option\w*|parser|profiler|fold|split|bar)$"
+)
 _AUGMENT = re.compile(
     r"(?i)(random\w+|\w*jitter\w*|\w*flip\w*|\w*cutout\w*|\w*mixup\w*|\w*cutmix\w*|\w*augment\w*|gaussianblur"
     r"|\w*_?noise|specaugment|frequencymasking|timemasking)$"
@@ -273,6 +283,8 @@ class _File:
             return ["method"]
         if _NETWORK.match(last) and not _LOOKS.search(full) and not low.startswith(("load", "get", "build", "create")):
             return ["method"]
+        if _BUILT.match(last) and not _KEPT.search(last) and not _LOOKS.search(full):
+            return self._around(node) or ["method"]
         return []
 
     def _loop(self, loop: ast.For) -> list[Use]:

@@ -223,6 +223,32 @@ SPELT_OUT = _table(
     latents codes : latent
     codebooks : codebook
     betas : beta
+    desc des : description
+    valset validset devset : val dataset
+    testset : test dataset
+    trainset : train dataset
+    initializer initializers initialiser initialisers : init
+    ntrain : n train
+    nfeat nfeats : in feature
+    opts : option
+    fun : fn
+    rand : random
+    utd : update data
+    sn : spectral norm
+    noniid : non iid
+    imb imbalanced longtail longtailed : imbalance
+    dirichlet : dirichlet
+    byzantine byzantines attackers : attacker
+    ratings : rating
+    relations : relation
+    symbols : symbol
+    passes : pass
+    walks : walk
+    advs : adversarial
+    untied : untie
+    invariance : invariant
+    equivariance : equivariant
+    dims_list : dim list
     gammas : gamma
     milestones : milestone
     wandb : wandb
@@ -265,6 +291,12 @@ _COMPOUNDS = {
         ("roll out", "rollout"),
         ("early stopping", "early stop"),
         ("sub dir", "subdir"),
+        ("learning rate", "lr"),
+        ("learn rate", "lr"),
+        ("fine tuning", "finetune"),
+        ("fine tune", "finetune"),
+        ("long tail", "imbalance"),
+        ("self attention", "attention"),
     )
 }
 CADENCE = word_set("every freq")
@@ -296,13 +328,14 @@ EITHER = word_set(
 )
 BOOKKEEPING = (
     word_set(
-        "force clean clear delete exist ok config experiment run job input output out in token auth tokenizer data "
-        "dataset corpus split fold subset column field header delimiter sep annotation env game task scenario level "
-        "map domain class label model mode phase stage command cmd do preprocess preprocessing prepare setup install "
-        "trust dummy unused plugin module package source lang language locale encoding stdin notebook cv arch backbone "
-        "network net vocab line answer ignore mismatched category way shot client iid spt qry prompt list item entry "
-        "group_name team user action obs observation hook hookpoint evolve "
-        "impl format scratch problem side holdout index subdir confirm confirmation yes interactive debugger retry"
+        "force clean clear delete exist ok config experiment run job input output out in token auth tokenizer "
+        "data dataset corpus split fold subset column field header delimiter sep annotation env game task "
+        "scenario level map domain class label relation rating symbol vector model mode phase stage command cmd "
+        "do preprocess preprocessing prepare setup install trust dummy unused plugin module package source lang "
+        "language locale encoding stdin notebook cv arch backbone network net vocab line answer ignore mismatched "
+        "category way shot client iid spt qry prompt list item entry group_name team user action obs observation "
+        "hook hookpoint evolve impl format scratch problem side holdout index subdir confirm confirmation yes "
+        "interactive debugger retry"
     )
     | EITHER
 )
@@ -326,42 +359,49 @@ PARTIAL = word_set(
     "mask sinkhorn power q target replay learning pi v start seed prefill explorer vf value opt sgd cg td nstep "
     "lookahead lookback history window sub k refine refinement message passing gnn recurrent think ponder halting "
     "perturb drop tau gumbel beta epsilon eps temperature scheduler schedule cycle mosaic pseudo label consistency "
-    "bootstrap gamma momentum wd weight lambda stage1 fade transition_phase grow pre_train mem memory buffer "
+    "bootstrap gamma momentum wd weight lambda fade transition_phase grow pre_train mem memory buffer "
     "context stack repeat clip multi gap shift dilation stride"
 )
 # Parts of the method: searching them is what a search is for.
 METHOD = word_set(
     "lr wd decay dropout drop momentum nesterov beta eps epsilon gamma tau lambda alpha rho mu nu eta theta delta "
-    "kappa zeta temperature warmup cooldown ramp clip smoothing mixup cutmix cutout augment jitter flip crop "
-    "rotation rotate affine hsv mosaic erasing reprob recount remode optimizer scheduler schedule activation norm "
-    "bias init hidden embed dim layer depth width head channel filter kernel stride dilation padding block "
-    "expansion growth widen lora rank adapter bottleneck latent codebook mixture component topk k window context "
-    "seq ngram margin negative weight coef penalty reg l1 l2 entropy ent kl gae discount nstep horizon rollout "
-    "minibatch replay buffer explore exploration noise std advantage adv double dueling prioritized per teacher "
-    "forcing tie tied share shared attention pool pooler pooling residual skip aggregate aggregator aggregation "
-    "aggr leaf child subsample colsample bagging bin neighbor loss mask masking mlm freeze unfreeze ema swa sam "
-    "focal ohem anchor mel fft hop preemphasis specaugment perturb snr conditioning condition guidance causal glu "
-    "gate gating bidirectional unidirectional rnn lstm gru cell conv resample upsample downsample scale rescale "
-    "ratio prob factor rate multiplier mul mult mix balance balanced sampler sampling curriculum distill "
-    "distillation teacher student label_smoothing center whiten projection proj projector predictor queue moco "
-    "views view crops patch token_mixer mlp ffn ff qkv heads_kv rope rotary alibi position positional pos power "
-    "cosine cos amsgrad centered lookahead trust_ratio ns_step orthogonal spectral gp wgan ttur relativistic hinge "
-    "triplet contrastive infonce proto prototype cluster kmeans entropy_reg commitment commit perceptual lpips "
-    "style tv content gan adversarial disc_weight actor critic policy value vf q target polyak reward shaping frame "
-    "repeat stack intrinsic curiosity her goal relabel imitation bc cql awac iql expectile quantile atoms v_min "
-    "v_max huber clipping truncation truncate rect hflip init start end final initial gain expert capacity sparsity "
-    "sparse prune pruning regularizer group grow bandwidth bandmask remix shift expand degree order hops hop fanout "
-    "neighbours receptive memory_len mem spatial temporal pyramid fpn deep supervision aux auxiliary bandit uniform "
-    "gaussian dirichlet threshold thres thresh min_child criterion boosting max_bin subtract use stem reduction "
-    "squeeze se cbam non_local transformer encoder decoder cross self multi feature mean trainable learnable learn "
-    "learned detach stop cost solver learner cond symmetric bilinear interpolation interp nearest prior posterior "
-    "kld elbo anneal annealing cycle cyclic poly polynomial exponential step_size size resolution patience plateau "
-    "flatten sigmoid softmax gumbel hard soft relu gelu swish silu leaky slope negative_slope prelu elu share "
-    "sharing hybridize len max_len vocab_dropout char word subword bpe pair triplets instance proposals roi iou "
-    "overlap average readout importance jk depthwise dynamics forget recurrence lookup decoupled virtual swap "
-    "perplexity alignment similarity distance metric_learning hard_mining mining pairwise listwise "
-    "sinusoidal adam adamw sgd rmsprop muon lion sophia shampoo adafactor lamb popart smote bootstrap sage cmvn "
-    "randomization ensemble oversample undersample"
+    "kappa zeta temperature warmup cooldown ramp clip smoothing mixup cutmix cutout augment jitter flip crop rotation "
+    "rotate affine hsv mosaic erasing reprob recount remode optimizer scheduler schedule activation norm bias init "
+    "hidden embed dim layer depth width head channel filter kernel stride dilation padding block expansion growth "
+    "widen lora rank adapter bottleneck latent codebook mixture component topk k window context seq ngram margin "
+    "negative weight coef penalty reg l1 l2 entropy ent kl gae discount nstep horizon rollout minibatch replay buffer "
+    "explore exploration noise std advantage adv double dueling prioritized per teacher forcing tie tied share shared "
+    "attention pool pooler pooling residual skip aggregate aggregator aggregation aggr leaf child subsample colsample "
+    "bagging bin neighbor loss mask masking mlm freeze unfreeze ema swa sam focal ohem anchor mel fft hop preemphasis "
+    "specaugment perturb snr conditioning condition guidance causal glu gate gating bidirectional unidirectional rnn "
+    "lstm gru cell conv resample upsample downsample scale rescale ratio prob factor rate multiplier mul mult mix "
+    "balance balanced sampler sampling curriculum distill distillation teacher student label_smoothing center whiten "
+    "projection proj projector predictor queue moco views view crops patch token_mixer mlp ffn ff qkv heads_kv rope "
+    "rotary alibi position positional pos power cosine cos amsgrad centered lookahead trust_ratio ns_step orthogonal "
+    "spectral gp wgan ttur relativistic hinge triplet contrastive infonce proto prototype cluster kmeans entropy_reg "
+    "commitment commit perceptual lpips style tv content gan adversarial disc_weight actor critic policy value vf q "
+    "target polyak reward shaping frame repeat stack intrinsic curiosity her goal relabel imitation bc cql awac iql "
+    "expectile quantile atoms v_min v_max huber clipping truncation truncate rect hflip init start end final initial "
+    "gain expert capacity sparsity sparse prune pruning regularizer group grow bandwidth bandmask remix shift expand "
+    "degree order hops hop fanout neighbours receptive memory_len mem spatial temporal pyramid fpn deep supervision "
+    "aux auxiliary bandit uniform gaussian dirichlet threshold thres thresh min_child criterion boosting max_bin "
+    "subtract use stem reduction squeeze se cbam non_local transformer encoder decoder cross self multi feature mean "
+    "trainable learnable learn learned detach stop cost solver learner cond symmetric bilinear interpolation interp "
+    "nearest prior posterior kld elbo anneal annealing cycle cyclic poly polynomial exponential step_size size "
+    "resolution patience plateau flatten sigmoid softmax gumbel hard soft relu gelu swish silu leaky slope "
+    "negative_slope prelu elu share sharing hybridize len max_len vocab_dropout char word subword bpe pair triplets "
+    "instance proposals roi iou overlap average readout importance jk depthwise dynamics forget recurrence lookup "
+    "decoupled virtual swap perplexity alignment similarity distance metric_learning hard_mining mining pairwise "
+    "listwise sinusoidal adam adamw sgd rmsprop muon lion sophia shampoo adafactor lamb popart smote bootstrap sage "
+    "cmvn randomization ensemble oversample undersample milestone crf highway reweight fusion noisy distributional "
+    "recurrent tanh individual swiglu geglu dora rslora lars hysteretic rehearsal gnn gcn gat gin jigsaw mixer "
+    "booster violation revin invariant equivariant adaptive langevin refine updown hashgrid triplane weighting utd "
+    "untie unrolled gumbel deform deformable wavelet fourier antialias antialiased lowpass sobel nucleus moment "
+    "velocity vq rvq fsq dct inception densenet recursion stochastic jumping rezero preact postnorm prenorm nce npair "
+    "arcface cosface sphereface dice tversky lovasz ssim iwae flow realnvp glow sparsemax entmax maxout curvature "
+    "hyperbolic poincare spline chebyshev cheb sgc appnp dropedge walk metapath motif hyperedge hypergraph laplacian "
+    "propagation diffpool eligibility popart valuenorm counterfactual lookback consensus meta maml proximal prox "
+    "personalization personalized rewind"
 )
 SIZES = word_set("size len length resolution width height")
 RL = word_set(

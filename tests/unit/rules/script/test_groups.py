@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from .test_styles import added, flag, read, roles
 
 
@@ -212,3 +214,63 @@ def test_a_helper_that_passes_on_what_it_is_given() -> None:
     assert roles(script) == {"lr": "tune", "epochs": "fidelity"}
     assert flag(script, "lr").current == 0.2
     assert script.notes == []
+
+
+def test_config_dicts_of_variables_functions_and_classes() -> None:
+    main = """
+        import ml_collections
+        from ml_collections import config_flags
+        from agent import Agent
+        from logs import default_logs, SHARED
+        model = ml_collections.ConfigDict({"lr": 1e-4, "net": {"depth": 2}})
+        model["dropout"] = 0.1
+        logs = default_logs()
+        logs.update({"project": "x"})
+        far = unseen()
+        far.update(dict(entity="y"))
+        config_flags.DEFINE_config_dict("model", model, lock_config=False)
+        config_flags.DEFINE_config_dict("logs", logs)
+        config_flags.DEFINE_config_dict("far", far)
+        config_flags.DEFINE_config_dict("shared", SHARED)
+        config_flags.DEFINE_config_dict("agent", config=Agent.get_default_config())
+        """
+    logs = """
+        def default_logs():
+            config = ConfigDict()
+            config.entity = config_dict.placeholder(str)
+            return config
+        SHARED = ConfigDict(dict(seed=3))
+        """
+    agent = """
+        class Agent:
+            def get_default_config():
+                config = base()
+                config.net = net = ConfigDict()
+                net.width = 8
+                return config
+        def base():
+            return ConfigDict(dict(tau=0.005))
+        """
+    script = read(main, others={"logs.py": textwrap.dedent(logs), "agent.py": textwrap.dedent(agent)})
+    assert {name: role for name, role in roles(script).items() if "." in name} == {
+        "model.lr": "tune", "model.net.depth": "tune", "model.dropout": "tune", "logs.entity": "exclude",
+        "logs.project": "exclude", "far.entity": "exclude", "shared.seed": "seed", "agent.tau": "tune",
+        "agent.net.width": "tune",
+    }  # fmt: skip
+    assert flag(script, "logs.entity").kind == "str"
+    assert added(script, model__lr=0.3) == "--model.lr=0.3"
+
+
+def test_a_config_dict_that_makes_itself_ends() -> None:
+    main = """
+        from ml_collections import config_flags
+        def one():
+            config = two()
+            config.me = config
+            config.lr = 0.1
+            return config
+        def two():
+            return one()
+        config_flags.DEFINE_config_dict("c", one())
+        """
+    assert "c" in roles(read(main))

@@ -91,3 +91,28 @@ def test_a_name_that_says_what_it_is_outweighs_a_use() -> None:
 
 def test_a_file_of_a_thousand_loops_is_read_in_time() -> None:
     assert used("".join(f"for i{n} in range(args.zorp):\n    opt.step()\n" for n in range(1000))) == {"spent"}
+
+
+@pytest.mark.parametrize(
+    ("options", "body", "is_now"),
+    [
+        ("action='store_true'", "model = Zarp(4, args.zorp)", "tune"),
+        ("action='store_true'", "data = ZarpDataset(4, args.zorp)", "exclude"),
+        ("action='store_true'", "def make_env(args):\n    return Zarp(args.zorp)", "exclude"),
+        ("action='store_true'", "log = ZarpLogger(args.zorp)", "exclude"),
+        ("default='0123'", "model = Zarp(4, args.zorp)", "exclude"),
+    ],
+)
+def test_what_a_class_is_built_with_is_of_the_method(options: str, body: str, is_now: str) -> None:
+    assert role(options, body) == is_now
+
+
+def test_a_patience_of_the_schedule_is_seen_where_it_is_used() -> None:
+    head = HEAD.replace("--zorp", "--patience").format(options="type=int, default=2")
+    for body, is_now in (
+        ("s = ReduceLROnPlateau(opt, patience=args.patience)", "tune"),
+        ("s = EarlyStopping(patience=args.patience)", "fidelity"),
+    ):
+        found = read_script(head + body, "train.py", {}, "python train.py").flag("patience")
+        assert found is not None
+        assert found.role == is_now
