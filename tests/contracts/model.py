@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
@@ -32,7 +31,8 @@ from ragent_jupyter.domain.model import (
     ToolResult,
     ToolUse,
 )
-from tests.support.fake_provider import Call, Reply
+from tests.support.fake_provider import Call, Reply, Seen
+from tests.support.wait import wait_until
 
 T = TypeVar("T")
 LOOK = ToolOffer(
@@ -90,7 +90,7 @@ class Stage(Protocol):
 async def gone_since(stage: Stage, left: float) -> None:
     """The other side saw the connection go. Asked while the loop runs: its end would close whatever was left open."""
     closed = await asyncio.to_thread(stage.closed)
-    assert closed is None or abs(closed - left) < 0.5
+    assert closed is None or abs(closed - left) < 5.0  # what was left would have taken 40 s and more
 
 
 class ModelContract:
@@ -307,20 +307,32 @@ class WireContract(ModelContract):
         model = stage.model(Reply(text="begins and then", fault="stall", seconds=60))
 
         async def wait_a_little() -> None:
+            begun = asyncio.Event()
+
+            async def listen() -> None:
+                async for event in model.stream(ask()):
+                    if isinstance(event, TextDelta):
+                        begun.set()
+
+            task = asyncio.ensure_future(listen())
+            await begun.wait()
             with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(hear(model.stream(ask())), 0.5)
+                await asyncio.wait_for(task, 0.5)
             await gone_since(stage, time.monotonic())
 
         do(wait_a_little)
 
     def test_a_slow_drip_arrives_as_it_drips(self, stage: Stage) -> None:
-        model = stage.model(Reply(text="drip drop drip", chunk=5, delay=0.1))
+        model = stage.model(Reply(text="drip drop drip", chunk=5, delay=0.5))
 
         async def times() -> list[float]:
             return [time.monotonic() async for e in model.stream(ask()) if isinstance(e, TextDelta)]
 
         at = do(times)
-        assert all(later - sooner > 0.05 for sooner, later in itertools.pairwise(at))
+        sent: Seen = stage.provider.calls[-1]  # type: ignore[attr-defined]
+        whole = wait_until(lambda: sent.done_at)
+        # The last piece leaves a second after the first: that one was here before, it was not kept for the others.
+        assert len(at) == 3 and whole is not None and at[0] < whole - 0.1
 
     def test_connections_are_used_again(self, stage: Stage) -> None:
         model = stage.model(Reply(text="one"), Reply(text="two"), Reply(text="three"))

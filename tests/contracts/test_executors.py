@@ -253,8 +253,8 @@ class TestTmux(ExecutorContract):
         self, executor: TmuxExecutor, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         executor.submit(make_run(project, ["true"], "run_a"))
-        monkeypatch.setattr(tmux_module, "_PATIENCE", 0.3)
         server = int(executor._ask("display-message", "-p", "#{pid}")[0])
+        monkeypatch.setattr(tmux_module, "_PATIENCE", 0.3)
         os.kill(server, signal.SIGSTOP)
         try:
             with pytest.raises(MissingPart, match="not answered"):

@@ -340,12 +340,14 @@ def test_outputs_do_not_go_to_a_cell_that_was_changed_meanwhile(project: Path) -
         )
         await asyncio.wait_for(heard.wait(), 30)
         await typed_into_file(project / BOOK, hands.files, "cell0", "mine = 1")
+        (project / "go").touch()
         ran = await task
         assert ran.state == "done"
         saved = nbformat.read(project / BOOK, 4).cells[0]
         assert (saved.source, saved.outputs) == ("mine = 1", [])
 
-    running(project, [("code", "print('on')\nimport time\ntime.sleep(1)")], scene)
+    until_then = f"import os, time\nprint('on')\nwhile not os.path.exists({str(project / 'go')!r}): time.sleep(0.02)"
+    running(project, [("code", until_then)], scene)
 
 
 def test_another_cell_waits_its_turn(project: Path) -> None:

@@ -156,7 +156,11 @@ def _picture(store: Store) -> Any:
     return log, store.load("run"), store.owed(), store.offsets(), store.newest_seq(), store.oldest_seq()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(steps=st.lists(_steps, max_size=8))
 def test_whatever_happens_the_database_and_the_fake_agree(steps: list[Any], tmp_path_factory: Any) -> None:
     real, fake = SqlitePlace(tmp_path_factory.mktemp("store")), MemoryPlace()

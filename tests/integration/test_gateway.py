@@ -210,23 +210,29 @@ def test_the_day_s_money_is_one_whoever_spends_it(served: Served, provider: Fake
 
 def test_a_stream_flows_through_and_each_end_takes_the_other_along(served: Served, provider: FakeProvider) -> None:
     token = served.token(name="bea")
-    provider.say("word " * 300, delay=0.02)
+    provider.say("word " * 1500, delay=0.02)
     answer = served.stream(token)
-    assert answer.status == 200 and answer.read1(1 << 16)  # long before the whole 7 seconds are over
+    assert answer.status == 200 and answer.read1(1 << 16)
+    assert provider.calls[0].done_at is None  # long before the whole 12 seconds are over
     answer.close()
-    provider.wait_closed(provider.calls[0], 2.0)
+    provider.wait_closed(provider.calls[0], 15.0)  # and so: not after its end
 
     provider.fault("cut_tcp")
     with pytest.raises(http.client.IncompleteRead):
         served.stream(token).read()
 
-    provider.say("word " * 300, delay=0.02)
+    def kept() -> bool:
+        usage = served.project.client.get("gateway/usage")
+        return usage["waiting"] == 0 and usage["total"]["calls"] >= 2
+
+    wait_until(kept, 20, what="what was called to be kept")
+    provider.say("word " * 1500, delay=0.02)
     answer = served.stream(token)
     answer.read1(1 << 16)
     served.project.kill_engine()
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         answer.read()
-    provider.wait_closed(provider.calls[2], 2.0)
+    provider.wait_closed(provider.calls[2], 15.0)
     # The next request wakes a new engine, which knows the token.
     assert served.client(token).messages.create(**ASK).content[0].text == "ok"
     assert [c.outcome for c in calls_of(served.project, 3)] == ["left", "cut", "ok"]

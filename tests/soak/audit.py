@@ -17,8 +17,9 @@ from ragent_jupyter.domain.run import Run, RunStatus
 from . import job
 
 # Seconds from an acknowledged stop to the end of a job that obeys at once: it is delivered through deaths of all kinds,
-# at worst by the engine's look at a run whose wrapper is dead.
-STOP_S = 10.0
+# at worst by the engine's look at a run whose wrapper is dead. On a machine with other work a killed engine takes 5 s
+# and more to be there again, and may be killed more than once meanwhile. The driver's long jobs live longer than this.
+STOP_S = 40.0
 
 
 @dataclass

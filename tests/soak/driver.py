@@ -68,7 +68,7 @@ class Soak:
         if r.random() < 0.15:
             words += ["--rows", str(r.randint(2000, 8000)), "--burst", "200", "--pace", "0.02"]
         elif r.random() < 0.1:
-            words += ["--rows", "600", "--pace", "0.035"]
+            words += ["--rows", "600", "--pace", "0.09"]  # a stop that is lost is seen
         else:
             words += ["--rows", str(r.randint(5, 80)), "--pace", str(round(r.uniform(0.005, 0.04), 3))]
         if r.random() < 0.25:

@@ -17,7 +17,7 @@ from ragent_jupyter.domain.sweep import SearchSpace, Sweep, SweepStatus, Trial
 from ragent_jupyter.domain.wire import AlertsReply, SeriesReply
 
 from . import job
-from .audit import Verdict, Wishes, audit, judge_events
+from .audit import STOP_S, Verdict, Wishes, audit, judge_events
 
 ROWS = 20
 NAN_AT = 15
@@ -154,8 +154,8 @@ CASES: dict[str, tuple[str, Any]] = {
     "an answer forgotten": ("lost_alerts", lambda w: w.wishes.answered.update(alt_1="ignore")),
     "a retry forgotten": ("lost_runs", lambda w: _retry(w, 0)),
     "a retry made twice": ("duplicated_runs", lambda w: _retry(w, 2)),
-    "a stop that came too late": ("lost_runs", lambda w: w.wishes.promised.update(run_1=-5.0)),
-    "an answer that stopped nothing": ("lost_runs", lambda w: _retry(w, 1, answered_at=-5.0)),
+    "a stop that came too late": ("lost_runs", lambda w: w.wishes.promised.update(run_1=9.0 - STOP_S)),
+    "an answer that stopped nothing": ("lost_runs", lambda w: _retry(w, 1, answered_at=9.0 - STOP_S)),
     "a sweep forgotten": ("lost_runs", lambda w: w.wishes.sweeps.add("s")),
     "a trial never run": ("lost_runs", lambda w: _sweep(w, [])),
     "a trial run twice": ("duplicated_runs", lambda w: _sweep(w, ["run_1", "run_2"])),
