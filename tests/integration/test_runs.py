@@ -12,7 +12,7 @@ import pytest
 
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone, NotFound, WrongMoment
 from ragent_jupyter.domain.wire import CreateRun, PatchRun
-from tests.support.engine import Project
+from tests.support.engine import HELD, Project, gone
 from tests.support.wait import wait_until
 
 TRAIN = """
@@ -22,6 +22,7 @@ for step in range(int(sys.argv[1])):
     out.write(json.dumps({"step": step, "loss": 1.0 / (step + 1)}) + "\\n"); out.flush()
     time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 0.01)
 """
+HELD_TRAIN = TRAIN + 'while not os.path.exists("go"): time.sleep(0.05)\n'
 
 
 def test_A5_launch_log_fail(p: Project) -> None:
@@ -78,7 +79,7 @@ def test_stop_now_ends_a_job_that_ignores_everything(p: Project) -> None:
     run = p.run("trap '' INT TERM; echo ready; while true; do sleep 0.1; done")
     p.until(lambda: "ready" in p.client.logs(run.id).text)
     p.client.stop(run.id, now=True)
-    run = p.wait(run, timeout=10)
+    run = p.wait(run, timeout=30)
     assert run.status.value == "stopped"
 
 
@@ -107,11 +108,12 @@ print("children", flush=True)
 
 def test_W15_a_stop_touches_no_other_run(p: Project) -> None:
     p.client.put("prefs", {"parallel": 2})
-    a, b = p.run("sleep 60"), p.run("sleep 2; echo done")
+    a, b = p.run("sleep 60"), p.run(HELD + "echo done")
     p.wait(a, "running")
     p.wait(b, "running")
     p.client.stop(a.id, now=True)
     assert p.wait(a).status.value == "stopped"
+    (p.folder / "go").touch()
     b = p.wait(b)
     assert (b.status.value, p.client.logs(b.id).text) == ("finished", "done\n")
 
@@ -154,9 +156,10 @@ def test_a_folder_that_is_gone_is_refused_before_and_told_after(one: Project) ->
         one.run("true", cwd="/no/such/folder")
     (one.folder / "gone").mkdir()
     one.client.put("prefs", {"parallel": 1})
-    first = one.run("sleep 1")
+    first = one.run(HELD + "true")
     second = one.run("true", cwd=str(one.folder / "gone"))
     (one.folder / "gone").rmdir()
+    (one.folder / "go").touch()
     one.wait(first)
     second = one.wait(second)
     assert second.status.value == "failed" and second.reason is not None and "gone" in second.reason.text
@@ -228,10 +231,11 @@ def test_a_retry_is_a_new_run_with_its_parameter_changed(one: Project) -> None:
 
 def test_queued_runs_can_be_reordered(one: Project) -> None:
     one.client.put("prefs", {"parallel": 1})
-    first = one.run("sleep 1.5")
+    first = one.run(HELD + "true")
     one.wait(first, "running")
     b, c = one.run("echo b >> order"), one.run("echo c >> order")
     one.client.patch_run(c.id, PatchRun(before=b.id))
+    (one.folder / "go").touch()
     one.wait(b)
     one.wait(c)
     assert (one.folder / "order").read_text() == "c\nb\n"
@@ -239,15 +243,17 @@ def test_queued_runs_can_be_reordered(one: Project) -> None:
 
 # --- faults -----------------------------------------------------------------------------------------------------------
 def test_W1_a_killed_engine_finds_its_runs_again(p: Project) -> None:
-    live = p.run(p.script("t.py", TRAIN) + " 60 0.1")
-    ended = p.run("sleep 1; exit 7")
+    live = p.run(p.script("t.py", HELD_TRAIN) + " 60 0.02")
+    ended = p.run("until [ -e go7 ]; do sleep 0.05; done; exit 7")
     p.wait(live, "running")
     p.wait(ended, "running")
     p.kill_engine()
-    wait_until(lambda: (p.run_dir(ended) / "exit.json").exists())
+    (p.folder / "go7").touch()
+    wait_until(lambda: (p.run_dir(ended) / "exit.json").exists(), 30)
     ended = p.wait(ended)
     assert (ended.status.value, ended.exit_code) == ("failed", 7)
     assert p.client.run(live.id).status.value == "running"
+    (p.folder / "go").touch()
     live = p.wait(live)
     assert live.status.value == "finished"
     assert [s for s, _ in p.points(live, "loss")] == [float(i) for i in range(60)]
@@ -256,10 +262,11 @@ def test_W1_a_killed_engine_finds_its_runs_again(p: Project) -> None:
 def test_a_killed_wrapper_does_not_take_the_job_along(p: Project) -> None:
     import json
 
-    run = p.run(p.script("t.py", TRAIN) + " 40 0.1")
+    run = p.run(p.script("t.py", HELD_TRAIN) + " 40 0.02")
     p.until(lambda: len(p.points(run, "loss")) > 3)
     os.kill(json.loads((p.run_dir(run) / "claim.json").read_text())["pid"], signal.SIGKILL)
     p.until(lambda: "wrapper is gone" in p.client.run(run.id).health)
+    (p.folder / "go").touch()
     run = p.wait(run)
     assert run.status.value == "failed" and run.reason is not None and run.reason.kind == "lost"
     assert [s for s, _ in p.points(run, "loss")] == [float(i) for i in range(40)]
@@ -270,9 +277,12 @@ def test_a_killed_tmux_server_takes_no_run_along() -> None:
     from tests.support.engine import project
 
     with project("tmux") as p:
-        run = p.run(p.script("t.py", TRAIN) + " 30 0.1")
+        run = p.run(p.script("t.py", HELD_TRAIN) + " 30 0.02")
         p.wait(run, "running")
-        os.system(f"tmux -L ragent-{project_hash(p.folder)} kill-server")
+        server = f"tmux -L ragent-{project_hash(p.folder)}"
+        os.system(f"{server} kill-server")
+        wait_until(lambda: os.system(f"{server} list-sessions >/dev/null 2>&1") != 0, what="the server to be gone")
+        (p.folder / "go").touch()
         run = p.wait(run)
         assert run.status.value == "finished"
         assert len(p.points(run, "loss")) == 30
@@ -295,16 +305,18 @@ def test_an_idle_engine_ends_and_the_next_door_starts_another(one: Project, monk
     monkeypatch.setenv("RAGENT_IDLE_S", "0.6")
     run = one.wait(one.run("true"))
     pid = one.engine_pid
-    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 20)
+    wait_until(lambda: gone(pid), 20)
     assert one.client.run(run.id).status.value == "finished"
     assert one.engine_pid != pid
 
 
 def test_a_drained_engine_leaves_its_runs_alone(p: Project) -> None:
-    run = p.run("sleep 2; echo done")
+    run = p.run(HELD + "echo done")
     p.wait(run, "running")
     pid = p.engine_pid
     p.client.post("drain")
+    wait_until(lambda: gone(pid), 20)
+    (p.folder / "go").touch()
     run = p.wait(run)
     assert run.status.value == "finished" and p.engine_pid != pid
 
@@ -312,7 +324,7 @@ def test_a_drained_engine_leaves_its_runs_alone(p: Project) -> None:
 def test_a_drained_engine_makes_way_at_once(one: Project) -> None:
     pid = one.engine_pid
     one.client.post("drain")
-    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 4)
+    wait_until(lambda: gone(pid), 20)
 
 
 @pytest.mark.parametrize("pid", [None, 0, -4, 1 << 40])
@@ -364,8 +376,9 @@ def test_a_run_starts_from_its_callers_environment_less_what_is_not_its_business
 
 
 def test_the_first_answer_after_a_restart_knows_what_ended_meanwhile(one: Project) -> None:
-    run = one.run("sleep 1; exit 7")
+    run = one.run(HELD + "exit 7")
     one.wait(run, "running")
     one.kill_engine()
-    wait_until(lambda: (one.run_dir(run) / "exit.json").exists())
+    (one.folder / "go").touch()
+    wait_until(lambda: (one.run_dir(run) / "exit.json").exists(), 30)
     assert one.client.run(run.id).status.value == "failed"

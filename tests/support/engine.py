@@ -21,6 +21,10 @@ from ragent_jupyter.domain.wire import CreateRun
 
 from .wait import wait_until
 
+# Before a command: what follows waits for a file `go` in the project's folder, and so the run is open for as long as a
+# test needs it. One that lives a second or two may be over before anybody could see it "running".
+HELD = "until [ -e go ]; do sleep 0.05; done; "
+
 
 class Project:
     """A folder, a client, and what tests do with them."""
@@ -60,7 +64,7 @@ class Project:
     def kill_engine(self) -> None:
         pid = self.engine_pid
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: gone(pid), 20, what="the engine to be gone")
 
     def alerts(self, **query: Any) -> list[Any]:
         return self.client.alerts(**query).alerts
@@ -85,6 +89,13 @@ class Project:
         except RagentError as error:
             print(f"clean-up goes on without the engine: {error}")
         sweep_up(self.folder)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
