@@ -2,8 +2,9 @@
 
 The scripts are other people's and are not kept here. Fetch each one at its commit (flags.json names repo, commit, path
 and `extra`), put it at FOLDER/SPLIT/OWNER__NAME/PATH, and set RAGENT_FLAG_SCRIPTS=FOLDER. A file whose SHA-256 is not
-the labelled one is refused. The parser gets what the product would give it: the script, the modules and YAML files
-that `services/wild_scripts` finds beside it, and those of `extra` to which only files lead that were not fetched.
+the labelled one is refused. The parser gets what the product would give it: the command that a person types (`command`
+where `python PATH` is not all of it), the script, the modules and YAML files that `services/wild_scripts` finds beside
+it, and those of `extra` to which only files lead that were not fetched.
 
 `sets` of flags.json says which splits count as development and which as held. A split that was held becomes
 development as soon as a rule is written with its errors in sight; new scripts come in as a split of their own.
@@ -58,7 +59,7 @@ def judged(script: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     for name, sha in {script["path"]: script["sha256"], **script["extra_sha256"]}.items():
         if hashlib.sha256((root / name).read_bytes()).hexdigest() != sha:
             raise SystemExit(f"{script['repo']}: {name} is not the file of {script['commit']}")
-    command = f"python {script['path']}"
+    command = script.get("command", f"python {script['path']}")
     where: Where = locate(command)
     source = text_of(path)
     # Of a repository only the labelled files are fetched: what leads from one to the other may be missing.
