@@ -122,7 +122,7 @@ def test_a_log_that_says_nothing_for_long_is_no_broken_stream(
     monkeypatch.setattr(transport, "stream", quiet)
     engine.on["GET", "runs/run_a/logs"] = follow
     assert [part.text for part in client.follow_logs("run_a") if part.text] == ["at last\n"]
-    assert len(asked) == 6
+    assert len(asked) >= 6
 
 
 def test_events_go_on_from_the_newest_seq_after_a_restart(engine: FakeEngine, client: Client) -> None:

@@ -435,4 +435,4 @@ def test_the_first_piece_comes_through_at_once() -> None:
             return took
 
         took = sorted(asyncio.run(first()))
-    assert took[10] < 0.05
+    assert took[0] < 0.05 and took[10] < 0.25, took

@@ -42,7 +42,8 @@ class Terminal:
         )  # fmt: skip
         os.close(secondary)
         self._raw = b""
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         try:
@@ -62,7 +63,10 @@ class Terminal:
         os.write(self.primary, keys.encode())
 
     def ends(self) -> int:
-        return self.child.wait(20)
+        """Its exit code; `screen` is whole then."""
+        code = self.child.wait(20)
+        self._reader.join(20)
+        return code
 
     def close(self) -> None:
         self.child.kill()

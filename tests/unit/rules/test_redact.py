@@ -166,7 +166,7 @@ def best_of(text: str, extra: list[str]) -> float:
 def test_a_megabyte_of_log_takes_little_time() -> None:
     line = "2026-01-01 12:00:00 step 1200 | loss 2.3041 | tokens 491520 | tok/s 123456 | token=12 | lr 3.0e-04\n"
     log = line * (1_000_000 // len(line))
-    assert best_of(log, ["sk-test-0123456789"]) < 0.25  # 0.04 on a quiet machine; a busy one is no fault of the rule
+    assert best_of(log, ["sk-test-0123456789"]) < 1.0  # 0.04 on a quiet machine; a busy one is no fault of the rule
 
 
 @pytest.mark.parametrize(
@@ -179,4 +179,4 @@ def test_no_text_makes_it_slow(piece: str) -> None:
     known = ["\\\\\\\\aaaa" * 3, "sk-sk-sk-"]
     took = best_of(large, known)
     assert took < 25 * best_of(small, known) + 0.05
-    assert took < 0.7  # of processor; 0.2 at most on a quiet machine
+    assert took < 3.0  # of processor; 0.2 at most on a quiet machine

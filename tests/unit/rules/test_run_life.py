@@ -257,9 +257,9 @@ def test_the_error_line_is_the_exception_not_the_noise_after_it() -> None:
 @pytest.mark.parametrize("line", ["x" * 16384, "1" * 16384, "a.b" * 5000, "sh: " * 4000, "Error" * 3000, " " * 16384])
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_log_that_ends_in_one_long_line_is_explained_at_once(line: str, code: int) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     explain(exited(code), line)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_a_run_that_is_over_is_still_said_to_be_unwatched() -> None:

@@ -177,6 +177,6 @@ def test_words_of_other_languages_are_no_danger() -> None:
      "> " * 9_000, "rm " * 6_000, "env " * 4_000, "-exec " * 3_000],
 )  # fmt: skip
 def test_no_command_takes_long_to_look_at(command: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     understood(command)
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 2.0

@@ -160,16 +160,18 @@ def test_a_server_that_ends_leaves_the_engine_alone(jupyter: Jupyter, engine: Fa
     assert jupyter.get("ragent/api/v1/status")["pid"] == pid
 
 
-def test_the_extension_loads_within_a_tenth_of_a_second():
-    """What Lab's start pays for us, beyond what jupyter_server has imported already. The best of three."""
+def test_the_extension_is_a_small_part_of_the_servers_start():
+    """What Lab's start pays for us, beside what it pays for jupyter_server: about a hundredth. The best of three."""
     code = (
-        "import time, sys, jupyter_server.serverapp, jupyter_server.extension.application\n"
         # Processor time: a neighbour on this machine is not our import.
+        "import time, sys; t = time.process_time()\n"
+        "import jupyter_server.serverapp, jupyter_server.extension.application\n"
+        "base = time.process_time() - t\n"
         "t = time.process_time(); import ragent_jupyter.server.app; took = time.process_time() - t\n"
         "heavy = {'numpy', 'pandas', 'sqlalchemy', 'plotly', 'anthropic', 'ipywidgets', 'mistune', 'optuna'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-        "print(took)"
+        "print(took / base)"
     )
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    took = min(float(subprocess.check_output([sys.executable, "-c", code], env=env, cwd="/")) for _ in range(3))
-    assert took <= 0.1
+    part = min(float(subprocess.check_output([sys.executable, "-c", code], env=env, cwd="/")) for _ in range(3))
+    assert part <= 0.1

@@ -125,7 +125,7 @@ def test_stop_closes_the_stream_keeps_the_text_and_holds_the_queue() -> None:
         await desk.say(session, "later")
         began = asyncio.get_running_loop().time()
         await desk.chat.stop(session)
-        assert asyncio.get_running_loop().time() - began < 1.0 and model.closed == 1
+        assert asyncio.get_running_loop().time() - began < 5.0 and model.closed == 1
         turn = desk.turns(session)[0]
         (text,) = desk.parts(session, turn)
         assert (turn.status, getattr(text, "text", ""), getattr(text, "status", "")) == (

@@ -208,7 +208,7 @@ def test_a_turn_that_broke_off_with_a_full_disk_says_so_once_there_is_room_and_t
         began = asyncio.get_running_loop().time()
         with contextlib.suppress(MissingPart):
             await desk.chat.stop(session)
-        assert asyncio.get_running_loop().time() - began < 1
+        assert asyncio.get_running_loop().time() - began < 5
         full = False
         turn = await desk.over(session)
         assert turn.status == "failed" and turn.error is not None and "The disk is full." in turn.error.problem

@@ -221,6 +221,6 @@ def test_files_are_listed_once_for_many_keys(mentions: Mentions, desks: Desks) -
 def test_ten_thousand_runs_are_no_matter(desks: Desks, mentions: Mentions) -> None:
     for n in range(10_000):
         desks.run(f"run_n{n:05}", f"resnet lr {n}", at=n)
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert offered(mentions, "lr 9999")[0] == "@run:run_n09999"
-    assert time.perf_counter() - begun < 1.0, "a key press; about 50 ms on an idle machine"
+    assert time.process_time() - begun < 1.0, "a key press; about 50 ms on an idle machine"

@@ -256,8 +256,8 @@ def test_a_git_that_hangs_is_ended_with_all_that_it_began(
     began = time.monotonic()
     with pytest.raises(CannotBeDone, match="did not answer within"):
         folder.fetch("file:///somewhere")
-    assert time.monotonic() - began < 5.0
-    wait_until(lambda: not _alive(kept[0]), 5, what="the child of git to be gone")
+    assert time.monotonic() - began < 60, "it sleeps ten minutes"
+    wait_until(lambda: not _alive(kept[0]), 20, what="the child of git to be gone")
 
 
 def _alive(pid: int) -> bool:

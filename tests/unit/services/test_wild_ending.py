@@ -117,7 +117,7 @@ def test_what_a_crash_left_undone_waits_until_the_engine_answers() -> None:
         await asyncio.sleep(0.05)
         assert stand.loop.report == "" and stand.scores.asked == 0
         desk.serves()
-        for _ in range(100):
+        for _ in range(2000):
             if stand.loop.report:
                 break
             await asyncio.sleep(0.01)

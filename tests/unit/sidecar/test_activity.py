@@ -206,7 +206,11 @@ def test_a_launcher_that_passes_on_what_others_say_shows_nothing_by_resting(
     spawn(folder)
     wait_until(lambda: folder.live().get("points") == 20, 40)
     alert = wait_until(folder.alerts, 20)[0]
-    assert "do nothing" not in alert.title and alert.evidence.threshold == pytest.approx(6.0, abs=1.0)  # ten paces
+    pace = folder.live()["quiet"]["pace_s"]
+    assert "do nothing" not in alert.title and pace > 0.5
+    assert alert.evidence.threshold is not None and alert.evidence.baseline is not None
+    # Ten paces, or three of the longest where this machine has held one of them up.
+    assert 10 * pace - 0.01 <= alert.evidence.threshold <= max(10 * pace, 3 * alert.evidence.baseline) + 0.01
 
 
 @pytest.mark.slow

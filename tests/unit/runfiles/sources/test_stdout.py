@@ -217,9 +217,9 @@ def test_counts_beyond_any_step_are_no_steps(log: Path) -> None:
 
 @pytest.mark.parametrize("tail", ["a_" * 2000, "a b " * 1000, "loss " * 800, "a=" * 2000, "1," * 2000, "loss=1 " * 580])
 def test_a_long_line_costs_no_more_than_it_is_long(tail: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     parse("step 1: " + tail)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_a_last_line_longer_than_any_buffer_is_given_up(log: Path) -> None:

@@ -114,8 +114,8 @@ def test_a_pattern_that_takes_for_ever_is_ended(hands: Hands, monkeypatch: pytes
     hands.log(hands.run("run_a"), "an early match: aab\n" + "a" * 60 + "!\n")
     began = time.monotonic()
     text = hands.do("search_log", run=1, pattern=r"(a+)+b", regex=True, context=0).text
-    assert time.monotonic() - began < 4.0
-    assert "ended after" in text and "> 1: an early match" in text
+    assert time.monotonic() - began < 30  # it would take years
+    assert "ended after 1 s" in text and "> 1: an early match" in text
 
 
 def test_a_stop_ends_a_search_at_once(hands: Hands) -> None:
@@ -130,7 +130,7 @@ def test_a_stop_ends_a_search_at_once(hands: Hands) -> None:
         await task
         return time.monotonic() - began
 
-    assert asyncio.run(go()) < 1.0
+    assert asyncio.run(go()) < 4.0  # it was given more than twice as long
 
 
 def test_a_long_line_is_cut_to_its_beginning_a_progress_bar_to_its_end() -> None:
