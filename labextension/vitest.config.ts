@@ -5,6 +5,8 @@ export default defineConfig({
     environment: 'jsdom',
     include: ['src/__tests__/**/*.spec.{ts,tsx}'],
     setupFiles: ['src/__tests__/setup.ts'],
-    restoreMocks: true
+    restoreMocks: true,
+    // Longer than `until` waits, so that what it says is what is seen.
+    testTimeout: 20_000
   }
 });

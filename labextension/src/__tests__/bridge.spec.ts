@@ -180,10 +180,12 @@ describe('the bridge', () => {
       given.panel.context.model.stateChanged.emit();
       await new Promise(resolve => setTimeout(resolve, 150));
     }
-    await until(() => given.announced.length >= before + 2);
+    await until(
+      () =>
+        given.announced.length >= before + 2 &&
+        given.announced[given.announced.length - 1].notebooks[0].dirty
+    );
     expect(given.together).toBe(1);
-    const { notebooks } = given.announced[given.announced.length - 1];
-    expect(notebooks[0].dirty).toBe(true);
   });
 
   it('interrupts what it began, and leaves it when told to', async () => {

@@ -209,7 +209,7 @@ export function makeHost(
 /** Waits for a condition with a deadline. */
 export async function until(
   condition: () => unknown,
-  ms = 3000
+  ms = 10_000
 ): Promise<void> {
   const end = Date.now() + ms;
   while (!condition()) {

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { columns, lineFacts } from '../models/chartdata';
 import { extended, SeriesModel } from '../models/series';
 import {
@@ -13,6 +13,9 @@ import {
 
 beforeEach(() => {
   FakeSocket.all = [];
+});
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 async function charting(answer: (since: string | null, n: number) => unknown) {
@@ -70,18 +73,23 @@ describe('a chart', () => {
   });
 
   it('asks at most ten times a second, however often it rings', async () => {
-    const { model, since, ring, project } = await charting(() => [
+    vi.useFakeTimers({
+      toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance']
+    });
+    const made = charting(() => [
       aSeries('run_a', 'loss', { x: [1], last: [1] })
     ]);
+    await vi.advanceTimersByTimeAsync(100);
+    const { model, since, ring, project } = await made;
     model.start();
-    await until(() => since.length > 0);
+    await vi.advanceTimersByTimeAsync(200);
     const first = since.length;
-    const end = Date.now() + 420;
-    while (Date.now() < end) {
+    expect(first).toBeGreaterThan(0);
+    for (let ms = 0; ms < 420; ms += 4) {
       ring();
-      await new Promise(resolve => setTimeout(resolve, 4));
+      await vi.advanceTimersByTimeAsync(4);
     }
-    expect(since.length - first).toBeGreaterThanOrEqual(2);
+    expect(since.length - first).toBeGreaterThanOrEqual(4);
     expect(since.length - first).toBeLessThanOrEqual(5);
     model.stop();
     project.release();
