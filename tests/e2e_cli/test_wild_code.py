@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +33,8 @@ with open(os.environ["RAGENT_METRICS_FILE"], "a") as f:
     for step in range(1, 4):
         loss = 1.0 / model.WIDTH + 0.1 / step + noise.gauss(0, 0.01)
         f.write(json.dumps({"step": step, "val_loss": loss}) + "\\n")
-        time.sleep(float(os.environ.get("STEP_S", "0")))
+    while os.path.exists(os.environ.get("HOLD", "")):
+        time.sleep(0.05)
 """
 MODEL = "WIDTH = 1\n"
 IGNORED = ".ragent/\n__pycache__/\ntmux-*\n*.sock\nreports/\n"
@@ -124,14 +126,21 @@ def test_a_confirmed_change_is_shown_and_merged_once(night: CodeNight) -> None:
     assert [a["wish"] for a in wishes if a and a.get("do") == "wish"] == ["start", "merge", "merge"]
 
 
-def test_a_merge_that_cannot_be_and_one_before_the_end(night: CodeNight) -> None:
+def test_a_merge_that_cannot_be_and_one_before_the_end(night: CodeNight, tmp_path: Path) -> None:
     night.moves = [
         edit("../evil.py", "", "x"), edit("train.py", "import json", "import sys"), edit("model.py", "WIDTH = 7", "x"),
         edit("model.py", "WIDTH = 1", "WIDTH = ("), edit(".ragent/config.toml", "", "x=1"),
         edit("model.py", "WIDTH = 1", "WIDTH = 2"), edit("new.py", "", "C = 1\n"), sweep([{}], name="wide"),
     ]  # fmt: skip
-    night.start("--detach")
-    assert "nothing to merge" in night.merge("--diff") and "nothing to merge" in night.merge(code=1)
+    hold = tmp_path / "hold"
+    night.place.env["HOLD"] = str(hold)
+    hold.touch()  # the baseline does not end, and so nothing is edited yet
+    try:
+        night.start("--detach")
+        assert "nothing to merge" in night.merge("--diff") and "nothing to merge" in night.merge(code=1)
+        assert not night.model.asked
+    finally:
+        hold.unlink()
     night.model.wait("completion")
     assert night.place.ragent("wild", "pause").returncode == 0
     refused = [said for said in night.heard if said.startswith("Refused")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -139,15 +140,16 @@ def test_A19_needs_human_from_every_stage_and_the_answer_is_heard(n: Night) -> N
 
 # --- A20 --------------------------------------------------------------------------------------------------------------
 def test_A20_a_steer_stands_in_the_very_next_prompt(n: Night) -> None:
-    n.model.on["completion"] = lambda asked: Reply(text="I look at it at length. " * 3, delay=0.1, chunk=8)
+    n.model.on["completion"] = lambda asked: Reply(text="I look at it at length. " * 12, delay=0.1, chunk=8)
     loop = n.begin()
     n.model.wait("completion")  # under way, word by word
     n.client.steer_loop(loop.id, "prefer small ZEBRA rates")
-    before = len(n.model.asked)
-    wait_until(lambda: len(n.model.asked) > before, 60, what="the next request")
-    after = n.model.asked[before]
+    told = time.monotonic()
+    after = wait_until(lambda: next((a for a in n.model.asked if "ZEBRA" in a.prompt), None), 60, what="to be heard")
+    assert after is not None
+    before = n.model.asked.index(after)
     assert after.kind == "human" and "The person says: prefer small ZEBRA rates" in after.event
-    assert not [asked for asked in n.model.asked[:before] if "ZEBRA" in asked.prompt]
+    assert not [asked for asked in n.model.asked[:before] if asked.seen.at > told], "no other came in between"
     n.ended(loop)
     assert all("ZEBRA" in asked.prompt for asked in n.model.asked[before:])
     assert n.model.kinds().count("human") == 1
@@ -174,7 +176,8 @@ def test_A20_pause_and_resume_in_every_stage_keep_the_plan(n: Night) -> None:
     def rests(where: str) -> None:
         """Paused: no request, no run, no time; and then on, by the same plan."""
         n.client.pause_loop(loop.id)
-        n.idle()
+        # One that had to wait for a slot waits now for the person as well.
+        n.one.until(lambda: all(r.status is RunStatus.QUEUED for r in n.alive()), 60, "the runs to end")
         held = n.loop(loop)
         asked, runs = len(n.model.asked), len(n.runs())
         elapsed = n.client.loop(loop.id).elapsed_s

@@ -16,7 +16,7 @@ import pytest
 from ragent_jupyter.client import Client
 from ragent_jupyter.domain.errors import RagentError
 from ragent_jupyter.domain.run import RunStatus
-from ragent_jupyter.domain.wild import Limits, Loop
+from ragent_jupyter.domain.wild import Limits
 from tests.support.engine import Project
 from tests.support.fake_frames import Reply
 from tests.support.wait import wait_until
@@ -220,13 +220,6 @@ def test_W19_a_second_engine_leaves_the_loop_to_the_first(rules: Night) -> None:
 
 
 # --- W20 --------------------------------------------------------------------------------------------------------------
-def well_or_beaten(rules: Night, loop: Loop) -> None:
-    """None is lost, failed or taken for hung; one that could not catch up any more may have been stopped by halving."""
-    beaten = {entry.action["run"] for entry in rules.did(loop, "stop_run") if entry.who == "rule:halving"}
-    others = [run for run in rules.runs() if run.status is not RunStatus.FINISHED and run.id not in beaten]
-    assert [(run.status, run.reason) for run in others] == []
-
-
 def test_W20_an_engine_that_sleeps_goes_on_and_is_charged_for_what_it_ran(rules: Night) -> None:
     loop = rules.begin(env={"STEP_S": "0.1"}, limits=Limits(runs=10))
     rules.one.until(lambda: rules.runs(RunStatus.RUNNING), 60, "a run")
@@ -241,7 +234,7 @@ def test_W20_an_engine_that_sleeps_goes_on_and_is_charged_for_what_it_ran(rules:
         os.kill(engine.pid, signal.SIGCONT)
     loop = rules.ended(loop)
     assert loop.end in ("complete", "budget") and loop.question is None
-    well_or_beaten(rules, loop)
+    rules.well_or_beaten(loop)
     assert loop.ended_at is not None and loop.spent.seconds <= loop.ended_at - loop.created_at + 0.5
 
 
@@ -275,7 +268,7 @@ def test_W20_hours_that_the_machine_slept_are_not_spent(rules: Night) -> None:
         loop = rules.ended(rules.begin(limits=Limits(runs=8, hours=0.2)))
         assert (loop.end, loop.budget) != ("budget", "hours"), "an hour's gap was sleep"
         assert loop.spent.seconds < 0.2 * 3600
-        well_or_beaten(rules, loop)
+        rules.well_or_beaten(loop)
     finally:
         engine.terminate()
         engine.wait(30)

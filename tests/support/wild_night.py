@@ -122,6 +122,13 @@ class Night:
         lines = [e for e in self.ledger(loop) if isinstance(e.action, dict) and e.action.get("do") == what]
         return [e for e in lines if not outcome or e.outcome == outcome]
 
+    def well_or_beaten(self, loop: Loop) -> None:
+        """None is lost, failed or taken for hung; one that could not catch up any more may have been stopped by
+        halving."""
+        beaten = {entry.action["run"] for entry in self.did(loop, "stop_run") if entry.who == "rule:halving"}
+        others = [run for run in self.runs() if run.status is not RunStatus.FINISHED and run.id not in beaten]
+        assert [(run.status, run.reason) for run in others] == []
+
     def told(self, loop: Loop) -> str:
         """The ledger's last lines, for a test that waits in vain."""
         return " / ".join(f"{e.n} {e.by} {e.outcome} {e.result[:80]}" for e in self.ledger(loop)[-5:])
