@@ -207,6 +207,6 @@ def test_a_stopped_wait_tells_the_tab_to_stop(project: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await so(lambda: not tab._until)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10  # the cell would take 30
 
     with_tab(project, scene)
