@@ -98,7 +98,7 @@ stage_unit() {
 
 stage_contracts() { pytest -n 2 --dist loadfile tests/contracts tests/integration tests/logs --junitxml="$LOGS/contracts.xml"; }
 
-stage_browser() { pytest tests/e2e --junitxml="$LOGS/browser.xml"; }
+stage_browser() { pytest tests/e2e --timeout=300 --junitxml="$LOGS/browser.xml"; }
 
 stage_notebooks() { pytest tests/notebooks --junitxml="$LOGS/notebooks.xml"; }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.support.engine import Project, project
 from tests.support.wait import wait_until
@@ -21,6 +21,8 @@ from .looks import ARGS, CHROMIUM
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "e2e"
+# "Soon", on a machine that has other things to do as well.
+expect.set_options(timeout=20_000)
 QUIET = """{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}"""
 
 # A training that can be watched: its loss falls with the step; it lasts until it is stopped, or for --steps.
@@ -129,6 +131,15 @@ def start_lab(folder: Path, home: Path, module: str = "jupyterlab") -> tuple[sub
     return process, url
 
 
+def end_lab(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(20)
+
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     assert (ROOT / "ragent_jupyter" / "labextension" / "package.json").exists(), "not built: pip install -e ."
@@ -139,8 +150,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         try:
             yield Lab(url, made)
         finally:
-            process.terminate()
-            process.wait(20)
+            end_lab(process)
 
 
 @pytest.fixture
@@ -162,6 +172,19 @@ def quiet(page: Page) -> Iterator[list[str]]:
     page.on("pageerror", lambda error: heard.append(str(error)))
     page.on("console", lambda message: heard.append(message.text) if message.type == "error" else None)
     yield heard
+
+
+def at_rest(page: Page, where: str = "") -> None:
+    """Waits until nothing in `where` ("" is the whole page) is on its way; what moves for ever does not count."""
+    page.wait_for_function(
+        """where => {
+          const there = where ? document.querySelector(where) : document;
+          return there.getAnimations({ subtree: true }).every(
+            one => one.playState !== 'running' || one.effect.getComputedTiming().endTime === Infinity
+          );
+        }""",
+        arg=where,
+    )
 
 
 def until(condition: Callable[[], Any], what: str = "", timeout: float = 20.0) -> Any:

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import Lab, until
+from .conftest import Lab, at_rest, until
 
 
 def panel(page: Page) -> Locator:
@@ -62,7 +62,7 @@ def test_what_is_wrong_in_the_form_is_said_beside_the_field_and_nothing_is_lost(
 
 def test_a_run_started_elsewhere_appears_grows_and_is_stopped_from_its_line(page: Page, fresh: Lab) -> None:
     fresh.open(page)
-    run = fresh.project.run(fresh.command("--steps", "400"), name="elsewhere", primary="loss")
+    run = fresh.project.run(fresh.command("--steps", "4000"), name="elsewhere", primary="loss")
     line = row(page, "elsewhere")
     expect(line.locator(".rg-is-running")).to_be_visible(timeout=20_000)
     expect(line.locator(".rg-cell-value")).to_have_text(re.compile(r"^\d\.\d+$"), timeout=20_000)
@@ -121,8 +121,8 @@ def test_a_reload_keeps_what_was_open_and_what_was_typed(page: Page, fresh: Lab)
     search.fill("kep")
     page.evaluate("jupyterapp.commands.execute('ragent:new-run')")
     panel(page).get_by_label("Command").fill("python half-typed.py")
-    until(lambda: "half-typed" in page.evaluate(SAVED), "the state is saved")
-    page.wait_for_timeout(600)  # Lab itself saves its workspace with a delay that nothing tells of
+    saved = re.compile(r'(?s)(?=.*half-typed)(?=.*\bkep\\*")')
+    until(lambda: saved.search(page.evaluate(SAVED)), "the state is saved")
     fresh.open(page, keep=True)
     expect(panel(page).get_by_label("Command")).to_have_value("python half-typed.py")
     panel(page).get_by_role("button", name="Back").click()
@@ -139,17 +139,25 @@ def test_a_hidden_panel_asks_for_nothing(page: Page, fresh: Lab) -> None:
     expect(panel(page).locator(".rg-chart canvas")).to_be_visible(timeout=20_000)
     page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
     expect(panel(page)).to_be_hidden()
-    page.wait_for_timeout(300)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/ragent/api" in request.url else None)
     heard: list[str] = []
     page.on("websocket", lambda socket: heard.append(socket.url) if "/ragent/api" in socket.url else None)
-    page.wait_for_timeout(2500)
-    assert asked == [] and heard == []
+
+    def quiet_for(ms: int) -> bool:
+        asked.clear()
+        heard.clear()
+        page.wait_for_timeout(ms)
+        return asked == [] and heard == []
+
+    # What was under way when it was hidden may come to its end; then nothing is asked for, and nothing ever is.
+    until(lambda: quiet_for(300), "it has come to rest")
+    assert quiet_for(2500), (asked, heard)
     with page.expect_websocket(lambda one: "/ragent/api" in one.url):
         page.evaluate("jupyterapp.commands.execute('ragent:open')")
     expect(panel(page).locator(".rg-chart canvas")).to_be_visible()
-    assert any("metrics/series" in url for url in asked), "the chart goes on"
+    # What the browser has asked for is told only while it is spoken to.
+    until(lambda: page.wait_for_timeout(20) or any("metrics/series" in url for url in asked), "the chart goes on")
 
 
 def test_the_main_area_shows_list_and_detail_side_by_side(page: Page, fresh: Lab) -> None:
@@ -176,7 +184,7 @@ def test_no_serious_fault_for_people_who_read_with_machines(page: Page, fresh: L
     expect(page.locator(f"body[data-jp-theme-name='{theme}']")).to_be_attached()
     for view in ("show-runs", "show-charts", "show-alerts", "new-run"):
         page.evaluate("id => jupyterapp.commands.execute('ragent:' + id)", view)
-        page.wait_for_timeout(400)
+        at_rest(page, "#ragent-panel")
         found = Axe().run(page, context="#ragent-panel").response["violations"]
         bad = [
             (view, v["id"], [n["html"][:120] + " " + n.get("failureSummary", "")[-160:] for n in v["nodes"]][:3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import TOKEN, Lab, start_lab
+from .conftest import TOKEN, Lab, end_lab, start_lab, until
 
 pytest.importorskip("notebook", minversion="7", reason="Notebook is not installed; JupyterLab does not need it")
 
@@ -21,13 +21,15 @@ def test_the_panel_opens_in_notebook_7_and_lists_runs(
         page.evaluate("async () => { await jupyterapp.restored }")
         panel = page.locator("#ragent-panel")
         expect(panel).to_be_attached()
-        # Notebook restores its side panels some time after `restored` and folds what was opened before that.
-        for _ in range(20):
-            page.evaluate("jupyterapp.commands.execute('ragent:open')")
+        row = panel.locator(".rg-row", has_text="in-notebook-7")
+
+        def shown() -> bool:
+            # Notebook restores its side panels some time after `restored` and folds what was opened before that.
+            if not panel.is_visible():
+                page.evaluate("async () => { await jupyterapp.commands.execute('ragent:open') }")
             page.wait_for_timeout(500)
-            if panel.is_visible():
-                break
-        expect(panel.locator(".rg-row", has_text="in-notebook-7")).to_be_visible(timeout=20_000)
+            return row.is_visible()
+
+        until(shown, "the panel lists the run", 60)
     finally:
-        process.terminate()
-        process.wait(20)
+        end_lab(process)

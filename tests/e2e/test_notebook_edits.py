@@ -23,7 +23,7 @@ from ragent_jupyter.domain.ports_mind import CellEdit, NotebookView
 from ragent_jupyter.engine.app import Engine
 from tests.support.engine import project
 
-from .conftest import TOKEN, Lab, start_lab, until
+from .conftest import TOKEN, Lab, end_lab, start_lab, until
 
 T = TypeVar("T")
 NAME = "work.ipynb"
@@ -46,6 +46,9 @@ class Hosted:
         self.over = threading.Thread(target=lambda: self.loop.run_until_complete(serve()), daemon=True)
         self.over.start()
         assert ready.wait(30)
+        # How long a tab may take belongs to tests/contracts; here a browser, a server and a kernel share cores.
+        self.engine.notebooks.tabs.take_s = 30.0
+        self.engine.notebooks.tabs.work_s = 60.0
 
     @property
     def notebooks(self) -> BothNotebooks:
@@ -70,8 +73,7 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Host
         try:
             yield Lab(url, made), engine
         finally:
-            process.terminate()
-            process.wait(20)
+            end_lab(process)
             engine.end()
 
 
@@ -262,8 +264,6 @@ def test_a_run_ends_up_in_the_open_document(opened: Open, quiet: list[str]) -> N
 
 
 def test_a_stop_interrupts_and_a_long_cell_goes_on_without_us(opened: Open, quiet: list[str]) -> None:
-    import time
-
     slow = "import time\nprint('begun', flush=True)\nfor i in range(600):\n    time.sleep(0.05)\nprint('over')"
     opened.edit(edit("cell2", slow), edit("cell3", slow.replace("600", "60")))
     stop, heard = asyncio.Event(), threading.Event()
@@ -271,11 +271,8 @@ def test_a_stop_interrupts_and_a_long_cell_goes_on_without_us(opened: Open, quie
         opened.engine.notebooks.run(NAME, "cell2", stop=stop, said=lambda text: heard.set(), timeout_s=60)
     )
     assert heard.wait(20)
-    began = time.monotonic()
     opened.engine.loop.call_soon_threadsafe(stop.set)
-    ran = going.result(10)
-    # A second is promised, and tests/contracts hold the hands to it; here a browser, a server and a kernel share cores.
-    assert time.monotonic() - began < 3.0
+    ran = going.result(20)  # the cell itself goes on for 30 s; that a second is enough tests/contracts show
     assert ran.state == "stopped" and ran.outputs[0].startswith("begun")
     left = opened.run("cell3", timeout_s=1)
     assert left.state == "running"
@@ -286,7 +283,8 @@ def test_a_stop_interrupts_and_a_long_cell_goes_on_without_us(opened: Open, quie
 
 
 def test_a_stop_does_not_touch_a_cell_that_the_person_runs(opened: Open) -> None:
-    slow = "import time\nfor i in range(80):\n    time.sleep(0.05)\nprint('mine is over')"
+    go = opened.path.parent / "go-on"
+    slow = f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.05)\nprint('mine is over')"
     opened.edit(edit("cell2", slow))
     opened.page.evaluate(
         "() => { window.nb.content.activeCellIndex = 2; void jupyterapp.commands.execute('notebook:run-cell'); }"
@@ -297,8 +295,12 @@ def test_a_stop_does_not_touch_a_cell_that_the_person_runs(opened: Open) -> None
     asked = opened.engine.notebooks.tabs._asked
     until(lambda: any(one.taken.is_set() for one in list(asked.values())), "the tab has taken it")
     opened.engine.loop.call_soon_threadsafe(stop.set)
-    assert going.result(10).state == "stopped"
-    expect(opened.page.locator(".jp-OutputArea-output", has_text="mine is over")).to_be_visible(timeout=20_000)
+    try:
+        assert going.result(20).state == "stopped"
+        go.touch()
+        expect(opened.page.locator(".jp-OutputArea-output", has_text="mine is over")).to_be_visible()
+    finally:
+        go.unlink(missing_ok=True)
 
 
 def test_a_tab_that_is_killed_in_the_middle_is_an_error_and_the_file_is_whole(opened: Open) -> None:
@@ -345,20 +347,20 @@ def test_what_a_person_looks_at_does_not_move(opened: Open, hosted: tuple[Lab, H
         assert box is not None
         return box["y"]
 
-    last = -1.0
+    tops: list[float] = []
 
     def still() -> bool:
-        nonlocal last
-        last, before = top(), last
-        return last == before
+        opened.page.evaluate("() => new Promise(requestAnimationFrame)")
+        tops.append(top())
+        return tops[-5:] == [tops[-1]] * 5
 
     until(still, "it has come to rest")
     active = opened.page.evaluate("() => window.nb.content.activeCell.model.id")
-    before = top()
+    before = tops[-1]
     opened.edit(*[CellEdit(action="insert", id="cell1", source=f"new{n} = {n}\n\n\n") for n in range(5)])
     until(lambda: len(opened.sources()) == 66, "inserted")
     # The bar above takes its own height once; the cells behind it do not wander off.
-    until(lambda: abs(top() - before) <= 40 and still(), f"it stays: {before} -> {top()}")
+    until(lambda: still() and abs(tops[-1] - before) <= 40, "it stays")
     assert opened.page.evaluate("() => window.nb.content.activeCell.model.id") == active
     assert engine.notebooks.review(NAME).cells
 
@@ -387,5 +389,4 @@ def test_notebook_7_joins_in_as_well(
         )
         assert ran.state == "done"
     finally:
-        process.terminate()
-        process.wait(20)
+        end_lab(process)

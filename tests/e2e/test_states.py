@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from ragent_jupyter.domain.alert import Severity
 from ragent_jupyter.domain.run import Progress, RunStatus
 
+from .conftest import at_rest, until
 from .fake_door import Door, a_day, make_alert, make_run
 
 Opener = Callable[[Door], Page]
@@ -77,13 +78,13 @@ def frame_ms(page: Page) -> float:
 def test_three_thousand_runs_stay_fluid(at: Opener, page: Page) -> None:
     at(a_day(60))
     expect(page.get_by_role("treegrid")).to_have_attribute("aria-rowcount", "61", timeout=20_000)
-    few = frame_ms(page)
+    few = min(frame_ms(page) for _ in range(3))
     at(a_day(3000))
     grid = page.get_by_role("treegrid")
     expect(grid).to_have_attribute("aria-rowcount", "3001", timeout=20_000)
     assert page.locator(".rg-row").count() < 80
     # Beside a short list on the same machine; a list that draws all its lines takes seconds.
-    assert frame_ms(page) < max(120, 3 * few), few
+    assert min(frame_ms(page) for _ in range(3)) < max(600, 5 * few), few
     page.get_by_role("searchbox").fill("resnet-lr-0.01-s3 finished")
     expect(page.locator(".rg-row").first).to_be_visible()
     grid.focus()
@@ -95,27 +96,32 @@ def test_three_thousand_runs_stay_fluid(at: Opener, page: Page) -> None:
 
 
 def test_an_event_that_comes_twice_changes_nothing(at: Opener, page: Page) -> None:
-    door = Door([make_run(0, RunStatus.RUNNING)])
+    door = Door([make_run(0, RunStatus.RUNNING), make_run(1, RunStatus.RUNNING)])
     at(door)
-    line = page.locator(".rg-row")
+    line = page.locator(".rg-row:has(.rg-is-finished)")
+    until(lambda: door.sockets, "the page listens")
     door.change("run_00000000", status=RunStatus.FINISHED, ended_at=door.runs["run_00000000"].created_at + 60)
-    expect(line.locator(".rg-is-finished")).to_be_visible()
+    expect(line).to_have_count(1)
     before = line.inner_text()
     door.tell("runs", "run_changed", door.runs["run_00000000"], again=True)
-    page.wait_for_timeout(300)
+    # What is told after it shows that it was heard.
+    door.change("run_00000001", status=RunStatus.STOPPED, signal=2)
+    expect(page.locator(".rg-row .rg-is-stopped")).to_be_visible()
     assert line.inner_text() == before
+    assert page.locator(".rg-row").count() == 2
 
 
 def test_a_dropped_socket_goes_on_where_it_was(at: Opener, page: Page) -> None:
     door = Door([make_run(0, RunStatus.RUNNING)])
     at(door)
     expect(page.locator(".rg-is-running")).to_be_visible()
-    page.wait_for_timeout(300)
+    until(lambda: door.sockets, "the page listens")
     door.drop()
     door.change("run_00000000", status=RunStatus.STOPPED, signal=2)
-    expect(page.locator(".rg-row .rg-is-stopped")).to_be_visible(timeout=15_000)
-    after = [int(asked.split("=")[1]) for asked in door.asked if asked.startswith("WS")]
-    assert len(after) >= 2 and after[0] == 10
+    expect(page.locator(".rg-row .rg-is-stopped")).to_be_visible()
+    until(lambda: sum(asked.startswith("WS") for asked in list(door.asked)) >= 2, "it listens again")
+    after = [int(asked.split("=")[1]) for asked in list(door.asked) if asked.startswith("WS")]
+    assert after[0] == 10
     assert sum(asked == "GET runs" for asked in door.asked) == 1, "the list was not read again"
 
 
@@ -123,7 +129,7 @@ def test_progress_moves_the_line(at: Opener, page: Page) -> None:
     door = Door([make_run(0, RunStatus.RUNNING)])
     at(door)
     told = {"run": "run_00000000", "progress": Progress(fraction=0.9, step=9, total=10, eta_s=120.0), "summary": {}}
-    page.wait_for_timeout(300)
+    until(lambda: door.sockets, "the page listens")
     door.tell("runs", "run_progress", told, saved=False)
     expect(page.locator(".rg-cell-trail")).to_have_text("~2 min")
 
@@ -145,7 +151,8 @@ def test_a_refusal_says_what_helps_and_can_be_tried_again(at: Opener, page: Page
 def test_an_engine_that_goes_away_leaves_the_picture_and_says_how_old_it_is(at: Opener, page: Page) -> None:
     door = Door([make_run(0, RunStatus.RUNNING)])
     at(door)
-    page.wait_for_timeout(300)
+    until(lambda: door.sockets, "the page listens")
+    expect(page.locator(".rg-stale")).to_have_count(0)
     door.refuse(503, "The engine of /p does not answer.", "It is started again with the next request.")
     door.drop()
     expect(page.locator(".rg-notice")).to_contain_text("What you see is old. The engine of /p does not answer.")
@@ -191,22 +198,25 @@ def test_a_chart_that_is_zoomed_stays_zoomed_while_it_grows(at: Opener, page: Pa
     page.mouse.up()
     axis = page.locator(".rg-chart canvas").first
 
-    def shot() -> bytes:
-        return axis.screenshot()
+    shots: list[bytes] = []
+
+    def still() -> bool:
+        page.wait_for_timeout(100)
+        shots.append(axis.screenshot())
+        return shots[-2:] == [shots[-1]] * 2
 
     page.mouse.move(0, 0)
-    page.wait_for_timeout(200)
-    zoomed = shot()
+    until(still, "the chart is at rest")
+    zoomed = shots[-1]
     picture = page.locator(".rg-chart [role=img]")
     first = int(picture.get_attribute("data-points") or 0)
     door.grow("run_00000000", 200)
     page.wait_for_function("n => Number(document.querySelector('.rg-chart [role=img]').dataset.points) > n", arg=first)
-    page.wait_for_timeout(200)
-    assert shot() == zoomed
+    until(still, "the chart is at rest")
+    assert shots[-1] == zoomed
     over.dblclick()
     page.mouse.move(0, 0)
-    page.wait_for_timeout(200)
-    assert shot() != zoomed
+    until(lambda: still() and shots[-1] != zoomed, "the chart shows all again")
 
 
 def test_an_alert_is_answered_by_the_id_of_its_choice(at: Opener, page: Page) -> None:
@@ -225,9 +235,9 @@ def test_a_proxy_without_sockets_is_read_by_another_frame(at: Opener, page: Page
     door.refuse_socket = True
     at(door)
     expect(page.locator(".rg-row")).to_be_visible()
-    page.wait_for_timeout(3000)
-    assert "GET events" in door.asked
-    assert sum(asked == "GET events" for asked in door.asked) < 10, "it backs off"
+    until(lambda: "GET events" in list(door.asked), "it reads them in another frame")
+    page.wait_for_timeout(3000)  # nothing tells of what is not done
+    assert sum(asked == "GET events" for asked in list(door.asked)) < 10, "it backs off"
 
 
 def test_no_serious_fault_on_a_phone(at: Opener, page: Page) -> None:
@@ -239,7 +249,7 @@ def test_no_serious_fault_on_a_phone(at: Opener, page: Page) -> None:
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         for tab in ("Runs", "Charts", "Alerts"):
             page.locator(".rg-tab", has_text=tab).click()
-            page.wait_for_timeout(300)
+            at_rest(page)
             found = Axe().run(page).response["violations"]
             bad = [
                 (scheme, tab, v["id"], v["nodes"][0]["html"][:150])

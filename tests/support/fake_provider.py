@@ -7,7 +7,8 @@
 
 Each of `say`, `call`, `reply`, `fault`, `http` and `answer` queues one reply; they are consumed in order, by both
 wires. Replies of `when` come first and are not consumed; `default` answers when the queue is empty. In place of a
-Reply a function `Seen -> Reply | None` may stand (None: it has nothing to say, ask the next one).
+Reply a function `Seen -> Reply | None` may stand (None: it has nothing to say, ask the next one). `go.set()` ends every
+stall before its seconds are over.
 
 As a program it takes the same as JSON and serves until it is ended:
 
@@ -122,6 +123,7 @@ class FakeProvider:
         self.queue: deque[Answer] = deque()
         self.rules: list[Answer] = []
         self.seen: list[Seen] = []
+        self.go = threading.Event()
         self.port = 0
         self._n = 0
         self._lock = threading.Lock()
@@ -385,7 +387,9 @@ class Messages(_Handler):
         """The fault; False where nothing comes after it."""
         match reply.fault:
             case "stall":
-                await self.pause(reply.seconds)
+                over = time.monotonic() + reply.seconds
+                while not (self.gone.is_set() or self.provider.go.is_set()) and (left := over - time.monotonic()) > 0:
+                    await self.pause(min(0.02, left))
                 return True
             case "sse_error":
                 said = wire.openai_error(reply) if self.openai else wire.anthropic_error(reply, f"req_{n}")
