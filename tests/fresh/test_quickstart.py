@@ -17,7 +17,6 @@ from tests.support.wait import wait_until
 from .conftest import Newcomer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(800)]
-LONGEST_S = 180
 
 
 def rows_of(project: Path, run: str) -> list[dict[str, Any]]:
@@ -90,7 +89,6 @@ def test_without_tmux_one_command_ends_in_a_report(newcomer: Newcomer) -> None:
     checks = {c["name"]: c for c in document(newcomer.ragent("doctor", "--json", cwd=project))["checks"]}
     assert all(check.get("ok") for check in checks.values()), checks
     assert "not installed" in checks["tmux"]["detail"] and "install tmux" in checks["tmux"]["detail"]
-    assert result["took_s"] <= LONGEST_S
 
 
 def test_with_tmux_the_engine_may_die_and_the_command_may_be_given_again(newcomer: Newcomer) -> None:
@@ -130,7 +128,6 @@ def test_with_tmux_the_engine_may_die_and_the_command_may_be_given_again(newcome
     # The same seeds on the same data: a run is the same run again, to the last digit.
     assert again["baseline"]["mean"] == result["baseline"]["mean"]
     assert len(check_runs(newcomer, project, tmux=True)) == sum(again["runs"].values()) + sum(result["runs"].values())
-    assert max(result["took_s"], again["took_s"]) <= LONGEST_S
 
 
 def test_runs_end_and_are_watched_while_no_engine_lives(newcomer: Newcomer) -> None:

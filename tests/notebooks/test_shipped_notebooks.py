@@ -21,7 +21,6 @@ from ragent_jupyter.domain.sweep import SweepStatus
 from tests.support.engine import Project, project
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-LONGEST_S = 60
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
@@ -37,9 +36,7 @@ def run_all(made: Project, name: str, monkeypatch: pytest.MonkeyPatch) -> nbform
     NotebookClient(
         notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(made.folder)}}
     ).execute()
-    took = time.monotonic() - began
-    print(f"{path.name}: {took:.1f} s, load {os.getloadavg()[0]:.1f}")
-    assert took < LONGEST_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    print(f"{path.name}: {time.monotonic() - began:.1f} s, load {os.getloadavg()[0]:.1f}")
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             # `--dry-run` says beside its list that it started nothing; nothing else has a word to say there.

@@ -63,7 +63,7 @@ def test_a_process_that_sleeps_uses_nothing_and_one_that_spins_does(start: Start
     tree = activity.look(asleep)
     assert tree is not None and not activity.waits(tree) and not activity.held(tree)
     spins = start(READY + "exec('while True: pass')").pid
-    assert grown(spins, "cpu_s") > 0.0
+    wait_until(lambda: grown(spins, "cpu_s") > 0.0, what="it has had its turn")
     spinning = activity.look(spins)
     assert spinning is not None and activity.waits(spinning)
 
@@ -134,9 +134,14 @@ def test_a_worker_that_left_the_tree_is_known_by_its_mark(start: Start, monkeypa
         assert alone is not None and worker not in alone.pids
         assert both is not None and sorted(both.pids) == sorted({root, *strays.look(root)}) and activity.waits(both)
         before = SystemProbe(root, [], "run_stray").activity(1.0)
-        time.sleep(0.3)
-        after = SystemProbe(root, [], "run_stray").activity(2.0)
-        assert before is not None and after is not None and (after.cpu_s or 0.0) > (before.cpu_s or 0.0)
+        assert before is not None
+
+        def used() -> float:
+            after = SystemProbe(root, [], "run_stray").activity(2.0)
+            assert after is not None
+            return after.cpu_s or 0.0
+
+        wait_until(lambda: used() > (before.cpu_s or 0.0), what="it has had its turn")
     finally:
         for pid in strays.look(root):
             os.kill(pid, signal.SIGKILL)
