@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 
 from .found import Found
 from .sayings import LEARNT, NO_CHANGE, STRONG, Judged, is_text, value_of
-from .vocabulary import COUNT, METHOD, SIZES, word_set
+from .vocabulary import COUNT, METHOD, RL, SIZES, word_set
 
 Bag = AbstractSet[str]
 
@@ -17,6 +17,7 @@ _DEALT = word_set("iid attacker poison poisoned backdoor malicious imbalance byz
 _SAID_DEALT = re.compile(
     r"(?i)dirichlet|data partition|partition(ing|ed)? (of )?(the )?data|non-?iid|imbalanced? (factor|ratio|type)"
     r"|long-?tail|label noise|noisy labels?|noise rate|corrupted labels?|(mislabel|flip)\w* ratio|data heterogeneity"
+    r"|non-?i\.i\.d|missing (values|observations)|to (some|each|every) (party|parties|client)|slow devices?"
     r"|stragglers?|drop (out|the)? ?clients?|slow clients?"
 )
 _NOISY = word_set("sym asym symmetric asymmetric pairflip pair instance human worst clean")
@@ -86,7 +87,7 @@ def _counted(found: Found, tokens: tuple[str, ...], bag: Bag, number: bool) -> J
 
 def _sampled(found: Found, bag: Bag, others: Bag) -> Judged | None:
     """How samples are made once the model is trained, and how recommendations are counted."""
-    if (bag & {"guidance", "cfg"} and bag & {"scale", "strength"}) or bag == {"config", "scale"}:
+    if (bag & {"guidance", "cfg"} and bag & {"scale", "strength"} and "train" not in bag) or bag == {"config", "scale"}:
         return Judged("exclude", "how samples are made afterwards")
     if "ddim" in bag and bag & {"eta", "step", "discretize", "sampling"}:
         return Judged("exclude", "how samples are made afterwards")
@@ -128,7 +129,7 @@ def _shaped(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, value:
         return Judged("exclude", "the data's sampling rate")
     if bag & {"label", "semantic", "mask"} and "channel" in bag and found.name.lower().endswith("nc"):
         return Judged("exclude", "the channels of the data")
-    generative = len(others & _GENERATIVE) >= 1 and not others & {"crop"} - bag
+    generative = len(others & _GENERATIVE) >= 1 and not others & {"crop"} - bag and not len(others & RL) >= 2
     image = bag - NO_CHANGE in ({"image", "size"}, {"image", "width"}, {"image", "height"}, {"image", "resolution"})
     if (image or bag == {"sample", "size"}) and generative and not is_text(found):
         return Judged("exclude", "the size of the images that are made")

@@ -20,20 +20,27 @@ from .sayings import (
 from .vocabulary import COUNT, METHOD, PARTIAL, RL, SPENT
 
 Bag = AbstractSet[str]
+_DIFFUSED = 1000  # steps of diffusion, as nearly everybody has them
 _FEW = 32  # updates: so few are those of one step, not of a training
 
 
 def spent(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plural: bool) -> Judged | None:
     """Named like an amount of training; None where the name says nothing of one."""
     value = value_of(found)
+    seen = bag & {"future", "historical", "history", "forecast"}
+    if seen and bag & {"step", "frame", "timestep"} and bag - COUNT - seen <= {"step", "frame", "timestep"}:
+        return Judged("exclude", "how far is looked back and ahead, which is given")
     rest = bag - COUNT - NO_CHANGE - {"model", "main", "agent", "env", "real", "base", "run", "size", "opt", "budget"}
     if (
         bag & {"data", "dataset", "subset", "label"}
         and bag & {"ratio"}
-        and not bag & {"augment", "weight", "split", "noise", "random", "len", "mask"}
+        and not re.search(r"(?i)\b(combin|mix)", found.help)
+        and not bag & {"overlap", "augment", "weight", "split", "noise", "random", "len", "mask"}
     ):
         return Judged("fidelity", "how much of the data is used")
-    if "subset" in bag and not is_text(found) and found.kind != "bool":
+    if {"train", "timestep"} <= bag and value == _DIFFUSED:
+        return Judged("tune", "steps of the process that is modelled")
+    if "subset" in bag and found.kind in ("int", "float"):
         return Judged("fidelity", "how much of the data is used")
     if bag & {"train", "training"} and not rest and bag & (COUNT | {"size"}) and not is_text(found):
         return Judged("fidelity", "how many training examples are used")

@@ -95,7 +95,9 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("fidelity", "how many training examples are used")
     if bag == {"es", "patience"}:
         return Judged("fidelity", "when training stops")
-    if "local" in bag and bag & {"epoch", "step", "iter"} and not bag & (LOOKING | {"rank"}):
+    if {"local", "epoch"} <= bag and not bag & LOOKING:
+        return Judged("fidelity", "how long a client learns between two rounds")
+    if "local" in bag and bag & {"step", "iter"} and not bag & (LOOKING | {"rank"}):
         return Judged("tune", "how long a client learns between two rounds")
     if bag & {"untie", "tie"} and found.kind == "bool":
         return Judged("tune", "what is learnt and what is shared")
@@ -127,6 +129,9 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("exclude", "the scale of mixed precision")
     if "rank" in bag:
         said = re.search(r"(?i)lora|low.rank|update matri|dimension", found.help)
+        ranked = bag & METHOD - {"rank", "size"} - LOW_RANK and found.kind in ("int", "float")
+        if ranked:
+            return Judged("tune", "a part of the method")
         if bag & LOW_RANK or said:
             return Judged("tune", "the rank of an approximation")
         return Judged("exclude", "the rank of a process")
@@ -158,8 +163,14 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("exclude", "when the task counts as solved")
     if {"input", "size"} <= bag or {"load", "size"} <= bag:
         return Judged("tune", "the resolution of the input")
-    if bag & {"data", "dataset"} and "size" in bag and found.kind in ("int", "float"):
+    if bag & {"data", "dataset"} and "size" in bag and found.kind in ("int", "float") and "augment" not in bag:
         return Judged("fidelity", "how much of the data is used")
+    if bag & WORLD and "per" in bag and found.kind == "int":
+        return Judged("tune", "what a batch is made of")
+    if {"pad", "multiple"} <= bag:
+        return Judged("exclude", "how the data is laid out")
+    if bag & {"net", "network"} and bag - {"net", "network"} == {"size"} and found.kind == "int":
+        return Judged("tune", "the width of a layer")
     if bag & WORLD and not bag & (STRONG | LEARNT):
         return Judged("exclude", "about the world, which is given")
     if "reward" in bag and (found.kind == "bool" or is_text(found)) and not bag & SCALED:
@@ -190,7 +201,8 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
         return Judged("exclude", "which model, which is given")
     if found.kind == "bool" and bag - NO_CHANGE <= {"truncation", "truncate", "pad", "padding"} and bag - NO_CHANGE:
         return Judged("exclude", "how the data is laid out")
-    if bag == {"top", "p"} or ({"top", "p"} <= others and (bag == {"temperature"} or bag <= {"top", "k", "topk"})):
+    drawn = bag == {"temperature"} or (bag & {"top", "topk"} and bag <= {"top", "k", "topk"})
+    if bag == {"top", "p"} or ({"top", "p"} <= others and drawn):
         return Judged("exclude", "how samples are made afterwards")
     ends = len(tokens) == 2 and tokens[1] in ("in", "out") and found.kind == "int"
     if ends and tokens[0] in ("enc", "dec", "c", "n", "d", "encoder", "decoder", "channel", "dim", "feature"):

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 
 from .found import Found
 from .given import given
+from .helped import as_switch, helped
 from .lengths import spent
 from .particular import particular
 from .sayings import (
@@ -24,6 +25,7 @@ from .sayings import (
     KINDS,
     LOGS,
     NO_CHANGE,
+    OF_THE_METHOD,
     PATHLIKE,
     ROUGH,
     RUN_TIME,
@@ -41,7 +43,9 @@ from .sayings import (
     SAID_SPENT,
     SAID_SWITCH,
     SAID_TASK,
+    SAID_TURNED_ON,
     STRONG,
+    SYNTHESIS,
     THINGS,
     UPDATED,
     WAVES,
@@ -91,15 +95,23 @@ def judge(found: Found, companions: AbstractSet[str] = frozenset(), uses: Abstra
         verdict = _within(verdict, parents, found, words(last))
     elif verdict.weak and verdict.role == "tune" and found.home & {"data", "dataset", "env", "simulator"}:
         verdict = Judged("exclude", "it stands among options of the data or the task", weak=True)
+    verdict = _by_use(found, verdict, uses)
     if verdict.role == "tune" and _headed_aside(found):
-        return Judged("exclude", f"it stands under “{found.section[:60]}”")
-    return _by_use(found, verdict, uses)
+        return Judged("exclude", f"it stands under “{_heading(found)[:60]}”")
+    return verdict
+
+
+def _heading(found: Found) -> str:
+    """The comment over its group without the lines drawn around it; code that was commented out heads nothing."""
+    bare = found.section.strip(" \t=-#*_~+/|")
+    return "" if _CODE.search(bare) else bare
 
 
 def _headed_aside(found: Found) -> bool:
     """Whether the comment over its group speaks of nothing but evaluation or logs."""
-    about = frozenset(words(found.section)) - NO_CHANGE - HEADED if len(found.section) < 60 else frozenset()
-    return bool(about) and about <= EVALUATION | LOOKING
+    heading = _heading(found)
+    about = frozenset(words(heading)) - NO_CHANGE - HEADED if len(heading) < 60 else frozenset()
+    return bool(about) and about <= EVALUATION | LOOKING | SYNTHESIS
 
 
 def _by_use(found: Found, verdict: Judged, uses: AbstractSet[str]) -> Judged:
@@ -108,6 +120,8 @@ def _by_use(found: Found, verdict: Judged, uses: AbstractSet[str]) -> Judged:
     if "set" in uses and value_of(found) in (None, 0, -1, ""):
         return Judged("exclude", "the script computes it from others")
     switch = found.kind == "bool"
+    if is_text(found) and verdict.role == "tune" and "load" in told:
+        return Judged("exclude", "the code loads what it names")
     if switch and told == {"data"} and verdict.role == "tune" and not words_of(found) & (STRONG | {"train", "loss"}):
         return Judged("exclude", "a switch of the data or of the environment")
     if not is_text(found) and not switch:
@@ -163,7 +177,7 @@ def _within(verdict: Judged, parents: AbstractSet[str], found: Found, last: tupl
 def _by_name(found: Found, tokens: tuple[str, ...], companions: AbstractSet[str]) -> Judged:
     bag = frozenset(tokens)
     plural = found.name.lower().rstrip("0123456789_").endswith("s")
-    for rule in (_seed, _place, _aside, given, _cadence, particular, _strong, _looking, _machine, spent):
+    for rule in (_seed, _place, _aside, helped, given, _cadence, particular, _strong, _looking, _machine, spent):
         verdict = rule(found, tokens, bag, companions, plural)
         if verdict is not None:
             return verdict
@@ -181,6 +195,8 @@ def words_of(found: Found) -> frozenset[str]:
 # --- the rules, in their order ----------------------------------------------------------------------------------------
 # Each gets the option, its words in order and as a set, the words of its companions, and whether the name is a plural.
 Bag = AbstractSet[str]
+_CODE = re.compile(r"add_argument|\w\(|=['\"\w]|^\w+ = ")
+_SILENT = ("a number of which the script says nothing else", "a switch of which the script says nothing else")
 _OWN = 6  # networks that a script has of its own; more are a catalogue
 
 
@@ -336,7 +352,9 @@ def _noun(found: Found, tokens: tuple[str, ...]) -> Judged | None:
     if SAID_SHAPE.search(found.help) and not set(left) & INNER:
         return Judged("exclude", "the shape of the data")
     if len(left) == 1 and len(left[0]) == 1 and not is_text(found):
-        return Judged("tune", "a letter of a formula", weak=True)
+        said = _by_the_rest(found)
+        plain = said.why in _SILENT and found.kind != "bool"
+        return Judged("tune", "a letter of a formula", weak=True) if plain else said
     if found.kind == "float" and left[-1] == "experiment" and "exper" not in found.name.lower():
         return Judged("tune", "an exponent", weak=True)
     rough = next((w for w in reversed(tokens) if w not in NO_CHANGE), "")
@@ -373,20 +391,28 @@ def _by_the_rest(found: Found) -> Judged:
         return Judged("exclude", "its help speaks of files, machines or logs", weak=True)
     if SAID_METHOD.search(text):
         return Judged("tune", "its help speaks of the method", weak=True)
-    heading = found.section if len(found.section.split()) <= 5 else ""
+    heading = _heading(found)
+    heading = heading if len(heading.split()) <= 5 else ""
     aside = SAID_LOOKING.search(heading) or re.search(r"(?i)\b(misc|path|data ?set|i/?o|system)", heading)
     if aside and not SAID_METHOD.search(heading):
         return Judged("exclude", f"it stands under “{heading[:60]}”", weak=True)
     if is_text(found) and (SAID_CHOICE.search(text) or SAID_HEADING.search(heading)):
         return Judged("tune", "one of a few ways", weak=True)
     listed = isinstance(value, list) and value and all(isinstance(one, (int, float)) for one in value)
-    if found.kind in ("float", "int") or listed:
-        return Judged("tune", "a number of which the script says nothing else", weak=True)
+    if (found.kind in ("float", "int") or listed) and not as_switch(found):
+        return Judged("tune", _SILENT[0], weak=True)
     if found.choices and found.kind != "bool":
         return Judged("tune", "a choice", weak=True)
-    if found.kind == "bool" or value in ("True", "False") or (value is None and SAID_SWITCH.search(text)):
+    if (
+        found.kind == "bool"
+        or as_switch(found)
+        or value in ("True", "False")
+        or (value is None and SAID_SWITCH.search(text))
+    ):
         if SAID_HEADING.search(heading):
             return Judged("tune", "a switch of the method, by its heading", weak=True)
+        if SAID_TURNED_ON.match(text) or (found.home & OF_THE_METHOD and not found.home & {"data"}):
+            return Judged("tune", "a switch of how it learns, by its help", weak=True)
         # What switches something that nobody names is rarely worth a search: the data, the task, a mode.
-        return Judged("exclude", "a switch of which the script says nothing else", weak=True)
+        return Judged("exclude", _SILENT[1], weak=True)
     return Judged("exclude", "a text of which the script says nothing else", weak=True)

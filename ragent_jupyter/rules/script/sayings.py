@@ -74,15 +74,20 @@ SAID_TASK = re.compile(
 )
 SAID_FAST = re.compile(
     r"(?i)\b((less|more|saves?|saving|reduce[sd]?|low|lower|gpu) memory|memory[- ](efficient|usage|footprint)"
-    r"|faster|slower|speed ?up|speed|throughput|cached? )\b"
+    r"|effici?ent \w+ implementation|faster|slower|speed ?up|speed|throughput|cached? )\b"
 )
 SAID_ENCODING = re.compile(r"(?i)\b(positional|fourier|encod(ing|er)|latent|network|convolution\w*|neurons?)\b")
 SAID_SHAPE = re.compile(
     r"(?i)^((the|num(ber)?|size|dim(ension)?|count|of|model'?s?|data|encoder|decoder|network|total) )*"
     r"((in|out)put (size|dim(ension)?s?|channels?|features?|shape)|classes|categories|vocab(ulary)? size|(in|out)put$)"
+    r"|^(number|#) of (node|edge|input|raw|data) (features|attributes)\b"
     r"|^(the )?(dim(ension\w*)?|size|number|#) of (the )?(domain |class |agent )?(actions?|observations?|labels?)\b"
 )
 SAID_SWITCH = re.compile(r"(?i)^(if|whether|use|enable|apply|do)\b|\bor not\b|\btrue\b|\bfalse\b")
+# What is used, learnt or added when something is switched on: as a rule, a part of the method.
+SAID_TURNED_ON = re.compile(
+    r"(?i)^(if (set|true)[,:]? |whether (to |or not to )?)?(uses?|learn|apply|append|includes?|has|have|adds?|adding)\b"
+)
 SAID_AUGMENT = re.compile(
     r"(?i)\b(augment\w*|(\w-)?flip(s|ped|ping)?|crop(s|ped|ping)?|jitter\w*|mirror\w*|rotat\w+)\b"
 )
@@ -97,8 +102,13 @@ SAID_HEADING = re.compile(
     r"(?i)\b(models?|network|architecture|generator|discriminator|encoder|decoder|actor|critic|loss(es)?|optimi[sz]\w+"
     r"|planning|method|algorithm|augment\w*|regulari[sz]\w+|hyper-?param\w*|tricks?)\b"
 )
+OF_THE_METHOD = word_set("model network loss optimizer")  # a class or a group that holds settings of the method
+# Headings over what happens after training.
+SYNTHESIS = word_set("synthesis synthesize synthesizing generating generation sampling")
 # What a heading says besides what it is about.
-HEADED = word_set("arg args argument option setting parameter param config group related all default flag other")
+HEADED = word_set(
+    "arg args argument option setting parameter param config group related all default flag other hyperparameter"
+)
 # `A|B|C` or `(A | B)`: a text that is one of these.
 SAID_CHOICE = re.compile(r"(?:^|[\s(\[{:])[\w-]+ ?(?:\| ?[\w-]+)+")
 # Groups of settings of a tree that are not about learning: how samples are made afterwards, what data is let in.
@@ -133,7 +143,8 @@ UPDATED = word_set(
     "attn global densify refine reset prune"
 )
 WAVES = word_set(
-    "num n max min rope pos positive base embed mask cutoff band fourier encoding mel theta multires low high scale dim"
+    "num n max min rope pos positive base embed mask cutoff cut band fourier encoding mel theta multires low high "
+    "scale dim"
 )
 LOW_RANK = word_set("lora low adapter dim approx kernel galore decomposition tensor r svd tucker")
 LOGS = word_set("std alpha variance var scale prob likelihood space snr temperature mel spectrogram eps epsilon lr")

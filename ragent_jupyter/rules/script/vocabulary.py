@@ -308,7 +308,7 @@ LOOKING = word_set(
     "summary progress bar pbar track tracking tracker telemetry notify generate inference demo dry dryrun histogram "
     "hist inspect sanity bench benchmark stat statistic timing trace metric watch status tqdm help beam tta fid "
     "submission vote tester figure font dpi measure measurement evaluated predict best overfit anomaly offline snap "
-    "tick html check"
+    "tick html check stdout stderr"
 )
 EVALUATION = word_set("eval val test dev inference demo predict generate heldout holdout")
 KEEPING = word_set(

@@ -70,7 +70,7 @@ def test_what_is_given(name: str, kind: Kind, default: Any, help: str) -> None:
         ("top_k", "int", 2, ""),
         ("server_learning_rate", "float", 1.0, ""),
         ("server_optimizer", "str", "sgd", ""),
-        ("local_epochs", "int", 5, ""),
+        ("local_steps", "int", 5, ""),
         ("bucket_size", "int", 4, ""),
         ("num_rollouts_per_mpi", "int", 2, ""),
         ("untie_embeddings_and_output_weights", "bool", False, ""),
