@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ragent_jupyter.domain.script import Flag, Script
 
+from .abslflags import read_absl, read_flag_helpers
 from .classes import Classes, read_classes
 from .command import Where, locate
 from .configdicts import read_config_dicts
@@ -15,9 +16,11 @@ from .current import settings
 from .folding import UNKNOWN
 from .found import Found, Module, Reading, plain
 from .functions import read_click, read_fire, read_typer
-from .parsers import asked_by, makes_options, module_of, read_absl, read_argparse
+from .imported import imports, share, used_of
+from .parsers import asked_by, makes_options, module_of, read_argparse
 from .ranges import searched
 from .roles import judge
+from .tables import Tables
 from .uses import Uses
 from .vocabulary import words
 from .yamls import Files, read_hydra, read_omegaconf
@@ -50,6 +53,7 @@ def read_script(source: str, path: str, others: Mapping[str, str], command: str)
         module = _module(posixpath.normpath(name), others[name], reading)
         if module is not None and module.path != path:
             modules.append(module)
+    share(modules)
     try:
         found = _read(modules, others, where, reading)
     except RecursionError:
@@ -75,13 +79,15 @@ def _read(modules: Sequence[Module], others: Mapping[str, str], where: Where, re
     main = modules[0]
     classes = Classes(modules)
     files = Files(others, reading)
+    tables = Tables(classes, files, where.args)
+    read_flag_helpers(modules, reading)
     for module in _asked(modules):
-        read_argparse(module, classes, reading)
+        read_argparse(module, classes, reading, tables)
         read_absl(module, reading)
         read_click(module, reading)
     if not reading.found:
         for module in modules[1:]:
-            read_argparse(module, classes, reading)
+            read_argparse(module, classes, reading, tables)
             read_absl(module, reading)
             read_click(module, reading)
     read_config_dicts(modules, reading)
@@ -91,9 +97,9 @@ def _read(modules: Sequence[Module], others: Mapping[str, str], where: Where, re
     hydra = False
     for module in modules:
         hydra = ("hydra" in module.source and read_hydra(module, files, where.args, reading)) or hydra
-        read_omegaconf(module, files, reading)
+        read_omegaconf(module, modules, files, where.args, reading)
     if not read_configurator(main, reading):
-        read_constants(main, classes, reading, alone=not hydra and not any(not f.positional for f in reading.found))
+        read_constants(modules, classes, reading, alone=not hydra and not any(not f.positional for f in reading.found))
     return reading.found
 
 
@@ -102,7 +108,12 @@ def _asked(modules: Sequence[Module]) -> list[Module]:
     is for when it is executed itself."""
     chosen, left = [modules[0]], list(modules[1:])
     called = asked_by(modules[0])
-    while more := [module for module in left if makes_options(module, called)]:
+    taken: dict[str, set[str]] = {}  # by module, what others take from it
+    for module in modules:
+        for one in imports(module, modules):
+            names = {one.attr} if one.attr else used_of(module, one.local)
+            taken.setdefault(one.module.path, set()).update(names)
+    while more := [module for module in left if makes_options(module, called, taken.get(module.path, set()))]:
         chosen += more
         left = [module for module in left if module not in more]
         for module in more:

@@ -267,21 +267,6 @@ class Classes:
             found.help = " ".join(text.split())[:400]
         found.positional = fold(keyword(call, "positional"), names) is True
 
-    def as_items(self, node: ast.expr) -> list[Any] | None:
-        """What `for f in fields(Config)` goes through: dicts of name, default, type; None if it is no such loop."""
-        if not isinstance(node, ast.Call):
-            return None
-        last = dotted(node.func).split(".")[-1]
-        if last == "fields" and len(node.args) == 1:
-            name = self.named(node.args[0])
-            return [{"name": f.name, "default": f.default, "type": f.kind} for f in self.fields(name)] if name else None
-        if last == "items" and isinstance(node.func, ast.Attribute):
-            owner = node.func.value
-            if isinstance(owner, ast.Call) and dotted(owner.func) in ("vars", "asdict", "dataclasses.asdict"):
-                name = self.named(owner.args[0]) if owner.args else ""
-                return [[f.name, f.default] for f in self.fields(name)] if name else None
-        return None
-
 
 def trainer_fields() -> list[Field]:
     return [
@@ -346,6 +331,11 @@ def _spelling(full: str, table: dict[str, Spelling]) -> Spelling | None:
 def _entry(call: ast.Call, module: Module, imported: dict[str, str], classes: Classes, reading: Reading) -> None:
     full = _full(call.func, imported)
     last = full.split(".")[-1]
+    if last == "" and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call):
+        inner = call.func.value  # hydra_zen: zen(train).hydra_main(…)
+        if call.func.attr == "hydra_main" and inner.args:
+            add(classes.fields(classes.named(inner.args[0])), _CONF, classes, reading, style="hydra")
+        return
     spelling = _spelling(full, _ENTRIES)
     if spelling is None:
         return
@@ -397,8 +387,9 @@ def _stored(classes: Classes, reading: Reading) -> None:
         for call in ast.walk(module.tree):
             if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "store"):
                 continue
-            held = classes.named(keyword(call, "node"))
-            group, name = (fold(keyword(call, word), module.names) for word in ("group", "name"))
+            given = dict(zip(("name", "node", "group"), call.args, strict=False))
+            held = classes.named(given.get("node") or keyword(call, "node"))
+            group, name = (fold(given.get(word) or keyword(call, word), module.names) for word in ("group", "name"))
             if held and isinstance(group, str) and isinstance(name, str):
                 groups[group, name] = held
             elif held and group is UNKNOWN:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .folding import UNKNOWN, dotted, fold
 from .found import Comments, Found, Kind, Module, Reading, keyword, kind_of, plain, usable
+from .vocabulary import word_set
 
 _MOST = 500  # leaves
 _DEEP = 8  # of trees within trees, and of functions that call one another
 _HOW = ("type_safe", "convert_dict", "sort_keys", "allow_dotted_keys", "initial_dictionary")
+
+# What a tree of settings is kept in, in small letters.
+_BAGS = word_set(
+    "configdict frozenconfigdict config_dict dict edict easydict attrdict attributedict simplenamespace namespace "
+    "munch box dotmap bunch ordereddict dotdict objectdict dictconfig hparams cn cfgnode hyperparams objdict dictobj"
+)
 
 Leaf = tuple[ast.expr, Module]
 Tree = dict[str, Any]  # of Tree and Leaf
@@ -38,8 +45,8 @@ def read_config_dicts(modules: Sequence[Module], reading: Reading) -> None:
                 reading.found += _of_file(flag, path, modules)
             else:
                 given = call.args[1] if len(call.args) > 1 else keyword(call, "config")
-                filled = _Filled(modules).value(given, module, {}) if given is not None else None
-                reading.found += _leaves(flag, filled or {})
+                filled = Filled(modules).value(given, module, {}) if given is not None else None
+                reading.found += leaves_of(flag, filled or {})
 
 
 def _of_file(flag: str, path: Any, modules: Sequence[Module]) -> list[Found]:
@@ -48,14 +55,14 @@ def _of_file(flag: str, path: Any, modules: Sequence[Module]) -> list[Found]:
     named = [one for one in makers if file and one.endswith(file)]
     chosen = named[0] if named else next(iter(makers)) if len(makers) == 1 else ""
     maker = _maker(makers[chosen]) if chosen else None
-    return _leaves(flag, _Filled(modules).made(maker, makers[chosen]) or {}) if maker is not None else []
+    return leaves_of(flag, Filled(modules).made(maker, makers[chosen]) or {}) if maker is not None else []
 
 
 def _maker(module: Module) -> ast.FunctionDef | None:
     return next((n for n in module.tree.body if isinstance(n, ast.FunctionDef) and n.name == "get_config"), None)
 
 
-class _Filled:
+class Filled:
     """What a tree of settings is filled with, read from the code that fills it.
 
     A tree is a dict of trees and of leaves; a leaf is (its expression, its module).
@@ -112,7 +119,7 @@ class _Filled:
         if isinstance(node, ast.Name) and node.id not in trees and not self.within:
             for other in (module, *(one for one in self.modules if one is not module)):
                 shared: dict[str, Tree] = {}
-                self.filled([one for one in other.tree.body if node.id in _named(one)], other, shared)
+                self.filled([one for one in flat(other.tree.body) if node.id in _named(one)], other, shared)
                 if node.id in shared:
                     return shared[node.id]
             return None
@@ -156,9 +163,18 @@ class _Filled:
         return tree
 
 
+def flat(body: Sequence[ast.stmt], depth: int = 0) -> Iterator[ast.stmt]:
+    """The statements of a module's top, those in `if`, `try` and `with` included."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If | ast.Try | ast.With) and depth < _DEEP:
+            yield from flat(node.body, depth + 1)
+
+
 def _makes(node: ast.expr) -> bool:
-    last = dotted(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
-    return isinstance(node, ast.Dict) or last in ("ConfigDict", "FrozenConfigDict", "dict", "edict", "EasyDict")
+    last = dotted(node.func).split(".")[-1].lower() if isinstance(node, ast.Call) else ""
+    made = isinstance(node, ast.Call) and last == "create" and "OmegaConf" in dotted(node.func)
+    return isinstance(node, ast.Dict) or last in _BAGS or made
 
 
 def _named(node: ast.stmt) -> set[str]:
@@ -202,13 +218,23 @@ def _put(tree: Tree, keys: Sequence[str], value: Tree | Leaf) -> None:
     tree[keys[-1]] = value
 
 
-def _leaves(prefix: str, tree: Tree, depth: int = 0, said: dict[str, Comments] | None = None) -> list[Found]:
+def flattened(tree: Tree, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, ast.expr, Module]]:
+    """The leaves of a tree by dotted name."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{prefix}{key}.", depth + 1) if depth < _DEEP else ()
+        else:
+            yield prefix + key, *value
+
+
+def leaves_of(prefix: str, tree: Tree, depth: int = 0, said: dict[str, Comments] | None = None) -> list[Found]:
+    """The options `--prefix.a.b=…` of a tree."""
     found: list[Found] = []
     said = {} if said is None else said  # the comments of each file
     for key, value in tree.items():
         name = f"{prefix}.{key}"
         if isinstance(value, dict):
-            found += _leaves(name, value, depth + 1, said) if depth < _DEEP else []
+            found += leaves_of(name, value, depth + 1, said) if depth < _DEEP else []
         elif usable(name):
             node, module = value
             if module.path not in said:

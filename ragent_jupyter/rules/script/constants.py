@@ -3,44 +3,105 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .classes import Classes
+from .configdicts import Filled, flattened
 from .folding import UNKNOWN, dotted, fold
 from .found import Comments, Found, Module, Reading, kind_of, plain, usable
+from .imported import imports, used_of
+from .vocabulary import word_set, words
 
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9_]*\Z")
 _SETTINGS = re.compile(r"(?i)(config|cfg|conf|args|hyper|hparam|param|setting|option|opt|default)")
+# Words of the name of a module that holds settings.
+_MODULES = word_set(
+    "config cfg conf arg hyper hparam hyperparam hyperparameter param parameter setting option opt default constant "
+    "const global"
+)
 _CONFIGURATOR = re.compile(r"exec\s*\(\s*open\s*\(\s*['\"][^'\"]*configurator[^'\"]*['\"]")
 _VALUE = "--ragent-set {name}={value}"
 _SWITCH = "--ragent-set {name}=True|--ragent-set {name}=False"
 
 
-def read_constants(module: Module, classes: Classes, reading: Reading, alone: bool) -> None:
+def read_constants(modules: Sequence[Module], classes: Classes, reading: Reading, alone: bool) -> None:
     """alone: the script has no command line, so that every plain constant that is set once may be a setting; else only
-    those in capitals that no option has for its default."""
-    used = set() if alone else _defaults_of_options(module.tree)
+    those in capitals that no option has for its default.
+
+    The script's own, then those of the modules that it imports: of one that is named for settings all, of others those
+    that the script takes.
+    """
+    used = set() if alone else {name for module in modules for name in _defaults_of_options(module.tree)}
+    _of_module(modules[0], modules, classes, reading, alone, used, None)
+    for module, names in _taken(modules, classes):
+        _of_module(module, modules, classes, reading, alone, used, names)
+
+
+def _taken(modules: Sequence[Module], classes: Classes) -> list[tuple[Module, set[str] | None]]:
+    """The imported modules that hold constants of the script, and which; None: all."""
+    found: dict[str, tuple[Module, set[str] | None]] = {}
+    for module in modules:
+        for one in imports(module, modules):
+            if one.module is modules[0]:
+                continue
+            stem = posixpath.basename(one.module.path).removesuffix(".py").replace("__init__", "")
+            stem = stem or posixpath.basename(posixpath.dirname(one.module.path))
+            if _MODULES & set(words(stem)):
+                found[one.module.path] = (one.module, None)
+            elif module is modules[0]:
+                names = {one.attr} if one.attr else used_of(module, one.local)
+                for name in list(names):  # an instance of a class of settings
+                    names.add(classes.named(classes.values.get(name)) or name)
+                old = found.get(one.module.path, (one.module, set()))[1]
+                found[one.module.path] = (one.module, None if one.attr == "*" or old is None else old | names)
+    return list(found.values())
+
+
+def _of_module(
+    module: Module,
+    modules: Sequence[Module],
+    classes: Classes,
+    reading: Reading,
+    alone: bool,
+    used: set[str],
+    only: set[str] | None,
+) -> None:
+    """only: names that count; None: all."""
+    main = modules[0] is module
+    file = "" if main else posixpath.relpath(module.path, posixpath.dirname(modules[0].path) or ".") + ":"
+    if not usable(file.replace(":", "x")) and file:
+        return
     counts: dict[str, int] = {}
     for name, _, _ in _assigned(module.tree.body):
         counts[name] = counts.get(name, 0) + 1
+    filled = Filled(modules)
     for name, value, line in _assigned(module.tree.body):
         capitals = bool(_CAPITALS.match(name)) and len(name) > 1
-        if name.startswith("_") or counts[name] > 1 or not (capitals or alone):
+        if (
+            name.startswith("_")
+            or counts[name] > 1
+            or not (capitals or alone)
+            or (only is not None and name not in only)
+        ):
             continue
         folded = fold(value, module.names)
-        if isinstance(folded, dict) and alone and _SETTINGS.search(name):
-            for key, one in folded.items():
-                if isinstance(key, str) and usable(key):
-                    _add(module, reading, key, f"{name}.", one, value.lineno, sure=True)
+        bag = alone and (_SETTINGS.search(name) or (isinstance(value, ast.Call) and folded is UNKNOWN))
+        tree = filled.value(ast.Name(id=name), module, {}) if bag else None
+        if tree:
+            for key, node, home in flattened(tree):
+                if home is module and usable(key):
+                    one = fold(node, module.names)
+                    _add(module, reading, key, f"{file}{name}.", one, node.lineno, sure=True)
         elif (alone and capitals) or (folded is not UNKNOWN and (_literal(value) or capitals)):
             at = len(reading.found)
-            _add(module, reading, name, "", folded, line, sure=alone and capitals)
+            _add(module, reading, name, file, folded, line, sure=alone and capitals and main)
             for found in reading.found[at:]:
                 found.computed = found.computed or name in used  # set by the option that has it for its default
     if alone:
-        _settings_classes(module, classes, reading)
+        _settings_classes(module, classes, reading, file, only)
 
 
 def _assigned(body: list[ast.stmt], depth: int = 0) -> Iterator[tuple[str, ast.expr, int]]:
@@ -50,6 +111,10 @@ def _assigned(body: list[ast.stmt], depth: int = 0) -> Iterator[tuple[str, ast.e
             for target in node.targets:
                 if isinstance(target, ast.Name):
                     yield target.id, node.value, node.lineno
+                elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                    for one, value in zip(target.elts, node.value.elts, strict=False):
+                        if isinstance(one, ast.Name) and len(target.elts) == len(node.value.elts):
+                            yield one.id, value, node.lineno
         elif isinstance(node, ast.AnnAssign | ast.AugAssign) and isinstance(node.target, ast.Name):
             if node.value is not None:
                 yield node.target.id, node.value, node.lineno
@@ -72,6 +137,7 @@ def _defaults_of_options(tree: ast.Module) -> set[str]:
             last = dotted(call.func).split(".")[-1]
             if last in ("add_argument", "add_arg", "option", "Option", "set_defaults") or last.startswith("DEFINE_"):
                 found |= {n.id for n in ast.walk(call) if isinstance(n, ast.Name)}
+                found |= {n.attr for n in ast.walk(call) if isinstance(n, ast.Attribute)}  # config.LR
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             found |= {n.id for d in (*function.args.defaults, *function.args.kw_defaults) if d for n in ast.walk(d)
@@ -104,22 +170,39 @@ def _add(
     )
 
 
-def _settings_classes(module: Module, classes: Classes, reading: Reading) -> None:
+def _settings_classes(module: Module, classes: Classes, reading: Reading, file: str, only: set[str] | None) -> None:
     for node in module.tree.body:
-        if not isinstance(node, ast.ClassDef):
+        if not isinstance(node, ast.ClassDef) or (only is not None and node.name not in only):
             continue
         marked = any("dataclass" in dotted(d.func if isinstance(d, ast.Call) else d) for d in node.decorator_list)
         if not (marked or _SETTINGS.search(node.name)) or node.name not in classes.classes:
             continue
+        owner = f"{file}{node.name}."
+        init = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
+        own = dict(_of_self(init)) if init is not None else {}
         for field in classes.fields(node.name):
-            if field.file == module.path and not field.inner:
+            if field.file == module.path and not field.inner and not (field.positional and field.name not in own):
                 at = len(reading.found)
-                _add(module, reading, field.name, f"{node.name}.", field.default, field.line, sure=True)
+                _add(module, reading, field.name, owner, field.default, field.line, sure=True)
                 for found in reading.found[at:]:
                     found.help, found.section = field.help or found.help, field.section or found.section
                     found.choices = field.choices
                     if found.kind == "int" and field.kind == "float":
                         found.kind = "float"
+        for name, value in own.items():
+            folded = fold(value, module.names)
+            if not name.startswith("_") and (folded is not UNKNOWN or _literal(value)):
+                _add(module, reading, name, owner, folded, value.lineno, sure=True)
+
+
+def _of_self(init: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
+    """What a constructor keeps: (name, value) of `self.name = value`."""
+    me = init.args.args[0].arg if init.args.args else ""
+    for node in init.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if isinstance(target, ast.Attribute) and dotted(target.value) == me and value is not None:
+            yield target.attr, value
 
 
 def read_configurator(module: Module, reading: Reading) -> bool:

@@ -45,6 +45,8 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
+    ast.Is: lambda a, b: a is b,
+    ast.IsNot: lambda a, b: a is not b,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
@@ -104,6 +106,11 @@ _CONSTANTS: dict[str, Any] = {
     "True": True,
     "False": False,
     "None": None,
+    # A type stands for its name: of an option's type only that is asked.
+    "int": "int",
+    "float": "float",
+    "str": "str",
+    "bool": "bool",
 }
 
 
@@ -257,6 +264,10 @@ def _huge(a: int, b: int) -> bool:
     return b > 0 and a.bit_length() * b > 2 * _BITS
 
 
+def _name_of_type(value: Any) -> Any:
+    return next((kind.__name__ for kind in (bool, int, float, str) if type(value) is kind), UNKNOWN)
+
+
 def _call(node: ast.Call, names: Mapping[str, Any], depth: int) -> Any:
     name = dotted(node.func)
     if name in ("os.environ.get", "os.getenv", "environ.get"):
@@ -268,6 +279,11 @@ def _call(node: ast.Call, names: Mapping[str, Any], depth: int) -> Any:
     options = {word.arg: fold(word.value, names, depth) for word in node.keywords if word.arg}
     if len(options) < len(node.keywords):
         return UNKNOWN
+    if name == "type" and len(args) == 1:
+        return _name_of_type(args[0])
+    if name == "isinstance" and len(args) == 2:
+        kind = _name_of_type(args[0])
+        return UNKNOWN if kind is UNKNOWN else kind in args[1] if isinstance(args[1], list) else kind == args[1]
     if name == "dict":
         return {**dict(*args), **options}
     if UNKNOWN in options.values():
@@ -299,12 +315,23 @@ def bound(target: ast.expr, value: Any) -> dict[str, Any]:
     return {}
 
 
-def constants(tree: ast.Module) -> dict[str, Any]:
+def updated(call: ast.Call, names: dict[str, Any], more: Any = None) -> None:
+    """`table.update(…)` of a dict that is known. more: what it is updated with, where that is known."""
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr == "update"):
+        return
+    name = dotted(call.func.value)
+    if isinstance(names.get(name), dict):
+        given = more if isinstance(more, dict) else fold(call.args[0], names) if call.args else {}
+        own = {word.arg: fold(word.value, names) for word in call.keywords if word.arg}
+        names[name] = {**names[name], **(given if isinstance(given, dict) else {}), **own}
+
+
+def constants(tree: ast.Module, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What the names of a module stand for: its constants, those of its classes as `Class.name`, the members of enums.
 
-    A name that is bound to something unknown afterwards is unknown.
+    A name that is bound to something unknown afterwards is unknown. given: what it imports.
     """
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = dict(given or {})
     _collect(tree.body, names, "")
     return names
 
@@ -320,10 +347,16 @@ def _collect(body: list[ast.stmt], names: dict[str, Any], prefix: str, depth: in
                     names[prefix + target.id] = value
                 elif isinstance(target, (ast.Tuple, ast.List)):
                     names |= {prefix + name: v for name, v in bound(target, value).items()}
+                elif isinstance(target, ast.Subscript) and isinstance(known := names.get(dotted(target.value)), dict):
+                    key = fold(target.slice, names)
+                    if isinstance(key, str):
+                        names[dotted(target.value)] = {**known, key: value}
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
             names[prefix + node.target.id] = fold(node.value, names)
         elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
             names[prefix + node.target.id] = UNKNOWN
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            updated(node.value, names)
         elif isinstance(node, ast.ClassDef):
             inner = f"{prefix}{node.name}."
             _collect(node.body, names, inner, depth + 1)

@@ -60,10 +60,11 @@ class Module(Struct, kw_only=True):
 
 
 class Reading(Struct):
-    """What all readers write into."""
+    """What all readers write into. read: (file, line) of the calls that were read from elsewhere."""
 
     found: list[Found]
     notes: list[str]
+    read: set[tuple[str, int]] = set()
 
     def note(self, text: str) -> None:
         if text not in self.notes and len(self.notes) < 50:
@@ -200,3 +201,9 @@ class Comments:
 def keyword(call: ast.Call, *names: str) -> ast.expr | None:
     """The value node of a keyword argument."""
     return next((word.value for word in call.keywords if word.arg in names), None)
+
+
+def text_of(node: ast.expr | None, names: Mapping[str, Any]) -> str:
+    """A text that helps a person, on one line."""
+    value = fold(node, names)
+    return " ".join(value.split())[:400] if isinstance(value, str) and value != "==SUPPRESS==" else ""

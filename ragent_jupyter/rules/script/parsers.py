@@ -1,47 +1,37 @@
-"""Options of argparse and its kin (configargparse, optparse), and absl's flags."""
+"""Options of argparse and its kin (configargparse, optparse)."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from .abslflags import ABSL
 from .classes import Classes
-from .folding import UNKNOWN, bound, constants, dotted, fold
-from .found import Comments, Found, Kind, Module, Reading, keyword, kind_of, plain, scalars, usable
+from .folding import UNKNOWN, bound, constants, dotted, fold, updated
+from .found import Comments, Found, Kind, Module, Reading, keyword, kind_of, plain, scalars, text_of, usable
+from .tables import Tables
 from .vocabulary import EVALUATION, words
 
 _ADD = frozenset({"add_argument", "add_arg", "add_option", "add"})
 _MOST = 20_000  # statements looked at; a program that unrolls further is no training script
 _DEEP = 4  # calls of helper functions within each other
 _NO_OPTIONS = frozenset({"help", "version"})
-_ABSL = re.compile(r"DEFINE_(?P<what>\w+)$")
-_ABSL_KINDS: dict[str, Kind] = {
-    "float": "float",
-    "integer": "int",
-    "int": "int",
-    "bool": "bool",
-    "boolean": "bool",
-    "string": "str",
-    "enum": "str",
-    "enum_class": "str",
-    "spaceseplist": "str",
-    "list": "str",
-}
+_TYPES: dict[str, Kind] = {"int": "int", "float": "float", "string": "str", "str": "str", "bool": "bool"}
 
 Names = Mapping[str, Any]
 
 
-def read_argparse(module: Module, classes: Classes, reading: Reading) -> None:
+def read_argparse(module: Module, classes: Classes, reading: Reading, tables: Tables) -> None:
     """All `add_argument` calls of a file: also in groups, helper functions and loops over constants."""
-    _Argparse(module, classes, reading).read()
+    _Argparse(module, classes, reading, tables).read()
 
 
 class _Argparse:
-    def __init__(self, module: Module, classes: Classes, reading: Reading) -> None:
+    def __init__(self, module: Module, classes: Classes, reading: Reading, tables: Tables) -> None:
         self.module = module
+        self.tables = tables
         self.classes = classes
         self.reading = reading
         self.comments = Comments(module.source)
@@ -49,6 +39,8 @@ class _Argparse:
         self.defaults: dict[str, Any] = {}
         self.unread: dict[int, str] = {}
         self.read_lines: set[int] = set()
+        self.renamed: dict[str, str] = {}  # `kind = str2bool`
+        self.partial: dict[str, tuple[str, list[ast.keyword]]] = {}  # `add = partial(helper, parser=p)`
         self.within: list[str] = []  # helpers that are being gone through
         self.given: set[str] = set()  # names of options that a call of a helper made
         self.groups: dict[str, str] = {}  # a variable → the subcommand whose parser it is
@@ -62,12 +54,19 @@ class _Argparse:
         self.helpers = {
             name for name, f in self.functions.items() if named.count(name) == 1 and any(map(_adds, ast.walk(f)))
         }
+        self.homes_of: dict[str, Module] = {}  # of the helpers that are another module's
+        for name, (function, home) in classes.functions.items():
+            if name not in self.functions and home is not module and any(map(_adds, ast.walk(function))):
+                self.functions[name], self.homes_of[name] = function, home
+                self.helpers.add(name)
 
     def read(self) -> None:
         self.block(self.module.tree.body, dict(self.module.names), 0)
         for function in self.every:
             self.block(function.body, {**self.module.names, **_defaults(function, self.module.names)}, 0)
         for line in sorted(set(self.unread) - self.read_lines):
+            if (self.module.path, line) in self.reading.read:
+                continue
             self.reading.note(f"{self.module.path}:{line}: {self.unread[line]}")
         for found in self.found.values():
             if found.dest in self.defaults:
@@ -102,11 +101,7 @@ class _Argparse:
                     self.statement(node, names, depth)
 
     def loop(self, target: ast.expr, items: ast.expr, body: list[ast.stmt], names: dict[str, Any], depth: int) -> None:
-        values = self.classes.as_items(items)
-        if values is None:
-            values = fold(items, names)
-            if isinstance(values, dict):
-                values = list(values)
+        values = self.tables.items(items, self.module, names)
         if isinstance(values, list) and len(values) <= 300:
             for value in values:
                 self.block(body, {**names, **bound(target, value)}, depth)
@@ -119,6 +114,13 @@ class _Argparse:
     def statement(self, node: ast.stmt, names: dict[str, Any], depth: int) -> None:
         for call in [n for n in ast.walk(node) if isinstance(n, ast.Call)]:
             self.call(call, names, depth)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            more = self.tables.table(node.value.args[0], self.module, names) if node.value.args else None
+            updated(node.value, names, more)
+        if isinstance(node, ast.Assign) and isinstance(at := node.targets[0], ast.Subscript):
+            key = fold(at.slice, names)
+            if isinstance(table := names.get(dotted(at.value)), dict) and isinstance(key, str):
+                names[dotted(at.value)] = {**table, key: fold(node.value, names)}
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
             if dotted(node.value).endswith((".add_argument", ".add_option")):
@@ -134,7 +136,14 @@ class _Argparse:
                     self.homes[name] = frozenset(words(title)) if isinstance(title, str) else frozenset()
                 if owner is not None and dotted(owner) in self.groups:  # train.add_argument_group()
                     self.groups[name] = self.groups[dotted(owner)]
-            names[name] = fold(node.value, names)
+            if isinstance(node.value, ast.Call) and dotted(node.value.func).split(".")[-1] == "partial":
+                first = dotted(node.value.args[0]).split(".")[-1] if node.value.args else ""
+                self.partial |= {name: (first, node.value.keywords)} if first in self.helpers else {}
+            value = fold(node.value, names)
+            table = self.tables.table(node.value, self.module, names) if value is UNKNOWN else None
+            names[name] = value if table is None else table
+            if isinstance(node.value, ast.Name) and value is UNKNOWN:
+                self.renamed[name] = node.value.id
 
     # --- calls ------------------------------------------------------------------------------------------------------
     def call(self, call: ast.Call, names: dict[str, Any], depth: int) -> None:
@@ -143,6 +152,10 @@ class _Argparse:
         if isinstance(func, ast.Attribute) and last in _ADD:
             if last != "add" or (call.args and str(fold(call.args[0], names)).startswith("-")):
                 self.add(call, names, self.groups.get(dotted(func.value), ""), depth, dotted(func.value))
+        elif last in self.partial:
+            name, more = self.partial[last]
+            func = ast.copy_location(ast.Name(id=name, ctx=ast.Load()), call)
+            self.call(ast.copy_location(ast.Call(func, call.args, [*call.keywords, *more]), call), names, depth)
         elif last in self.adders:
             self.add(call, names, "", depth)
         elif last == "set_defaults":
@@ -152,19 +165,31 @@ class _Argparse:
                 elif isinstance(more := fold(word.value, names), dict):
                     self.defaults |= more
         elif last in self.helpers and (passed := _passed_on(self.functions[last], call)) is not None:
-            self.read_lines |= {inner.lineno for inner in _calls(self.functions[last])}
+            lines = {inner.lineno for inner in _calls(self.functions[last])}
+            self.read_lines |= lines if last not in self.homes_of else set()
+            self.reading.read |= {(self.homes_of.get(last, self.module).path, line) for line in lines}
             self.add(passed, names, "", depth)
         elif last in self.helpers and last not in self.within and depth < _DEEP:
             function = self.functions[last]
             self.within.append(last)
-            given = _given(function, call, names)
-            self.block(
-                function.body, {**self.module.names, **_defaults(function, self.module.names), **given}, depth + 1
-            )
+            given = _given(function, call, names, self.tables, self.module)
+            kept = self.module, self.comments, self.read_lines, self.unread
+            if last in self.homes_of:
+                self.module = self.homes_of[last]
+                self.comments, self.read_lines, self.unread = Comments(self.module.source), set(), {}
+            own = self.module.names
+            self.block(function.body, {**own, **_defaults(function, own), **given}, depth + 1)
+            self.reading.read |= {(self.module.path, line) for line in self.read_lines}
+            self.module, self.comments, self.read_lines, self.unread = kept
             self.within.pop()
 
     def add(self, call: ast.Call, names: Names, group: str, depth: int, owner: str = "") -> None:
         line = call.lineno
+        args: list[ast.expr] = []
+        for arg in call.args:
+            rest = fold(arg.value, names) if isinstance(arg, ast.Starred) else UNKNOWN
+            args += [ast.Constant(value=one) for one in rest] if isinstance(rest, list) else [arg]
+        call = ast.copy_location(ast.Call(call.func, args, call.keywords), call)
         words = [fold(arg, names) for arg in call.args if not isinstance(arg, ast.Starred)]
         if not words or not all(isinstance(word, str) for word in words) or len(words) < len(call.args):
             if not words or not isinstance(words[0], str):
@@ -185,7 +210,7 @@ class _Argparse:
             return
         found.file, found.line, found.group = self.module.path, line, group
         found.home = self.homes.get(owner, frozenset())
-        found.help = _text(options.get("help"), names) or self.comments.behind(line)
+        found.help = text_of(options.get("help"), names) or self.comments.behind(line)
         if not found.positional:
             found.section = self.comments.above(line)
         old = self.found.get(found.name)
@@ -231,12 +256,19 @@ class _Argparse:
             found.kind = "str" if found.default is UNKNOWN or isinstance(found.default, str) else "unknown"
             return
         if isinstance(node, ast.Constant) and isinstance(node.value, str):  # optparse: type="int"
-            kinds: dict[str, Kind] = {"int": "int", "float": "float", "string": "str", "str": "str"}
-            found.kind = kinds.get(node.value, "unknown")
-            return
+            found.kind = _TYPES.get(node.value, "unknown")
+            if found.kind != "bool":
+                return
         name = dotted(node.func if isinstance(node, ast.Call) else node)
+        name = self.renamed.get(name, name)
+        said = fold(node, names)
+        name = said if isinstance(said, str) and said in _TYPES else name
         function = node if isinstance(node, ast.Lambda) else self.functions.get(name.split(".")[-1])
         kind, yes, no = _type_of(name, function)
+        made = (isinstance(node, ast.Call) and function is None) or (isinstance(node, ast.Name) and node.id in names)
+        if kind == "unknown" and made:  # args_type(value)
+            kind = kind_of(plain(found.default))
+            yes, no = ("True", "False") if kind == "bool" else ("", "")
         found.kind = kind
         found.path = name.split(".")[-1] in ("Path", "FileType", "PosixPath") or "path" in name.lower()
         found.many = isinstance(node, ast.Lambda) and kind == "unknown"
@@ -290,11 +322,6 @@ def _adds(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and node.attr in ("add_argument", "add_arg", "add_option")
 
 
-def _text(node: ast.expr | None, names: Names) -> str:
-    value = fold(node, names)
-    return " ".join(value.split())[:400] if isinstance(value, str) and value != "==SUPPRESS==" else ""
-
-
 def _defaults(function: ast.FunctionDef | ast.AsyncFunctionDef, names: Names) -> dict[str, Any]:
     """What the parameters of a function stand for where nobody says otherwise."""
     every = [*function.args.posonlyargs, *function.args.args]
@@ -306,16 +333,24 @@ def _defaults(function: ast.FunctionDef | ast.AsyncFunctionDef, names: Names) ->
     return found
 
 
-def _given(function: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call, names: Names) -> dict[str, Any]:
+def _given(
+    function: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call, names: Names, tables: Tables, module: Module
+) -> dict[str, Any]:
+    def value(node: ast.expr) -> Any:
+        known = fold(node, names)
+        table = tables.table(node, module, names) if known is UNKNOWN else None
+        return known if table is None else table
+
     every = [arg.arg for arg in (*function.args.posonlyargs, *function.args.args)]
     if every and every[0] in ("self", "cls") and isinstance(call.func, ast.Attribute):
         every = every[1:]
     found = {
-        name: fold(value, names)
-        for name, value in zip(every, call.args, strict=False)
-        if not isinstance(value, ast.Starred)
+        name: value(node) for name, node in zip(every, call.args, strict=False) if not isinstance(node, ast.Starred)
     }
-    return found | {word.arg: fold(word.value, names) for word in call.keywords if word.arg}
+    more = {word.arg: value(word.value) for word in call.keywords if word.arg}
+    if function.args.kwarg is not None:
+        found[function.args.kwarg.arg] = {k: v for k, v in more.items() if k not in every}
+    return found | more
 
 
 def _passed_on(function: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call) -> ast.Call | None:
@@ -371,46 +406,6 @@ def _type_of(name: str, function: ast.AST | None) -> tuple[Kind, str, str]:
     return "unknown", "", ""
 
 
-def read_absl(module: Module, reading: Reading) -> None:
-    """`flags.DEFINE_float("lr", 0.1, "help")` of absl and of old TensorFlow."""
-    for call in _calls(module.tree):
-        match = _ABSL.search(dotted(call.func))
-        if match is None:
-            continue
-        args = [fold(arg, module.names) for arg in call.args]
-        name = args[0] if args else fold(keyword(call, "name"), module.names)
-        if not isinstance(name, str) or not usable(name):
-            reading.note(f"{module.path}:{call.lineno}: a flag whose name is made at run time was not read.")
-            continue
-        what = match["what"].removeprefix("multi_")
-        if what in ("alias", "validator"):
-            continue
-        kind = _ABSL_KINDS.get(what, "unknown")
-        place = keyword(call, "default")
-        texts = [word for word in args[2:] if isinstance(word, str)]
-        choices = args[2] if what == "enum" and len(args) > 2 else fold(keyword(call, "enum_values"), module.names)
-        found = Found(
-            name=name,
-            style="argparse",
-            template="--{name}|--no{name}" if kind == "bool" else "--{name}={value}",
-            kind=kind,
-            default=fold(place, module.names) if place is not None else args[1] if len(args) > 1 else UNKNOWN,
-            choices=scalars(choices),
-            help=texts[-1] if texts else _text(keyword(call, "help"), module.names),
-            spellings=[f"--{name}", f"-{name}"],
-            off=[f"--no{name}"] if kind == "bool" else [],
-            dest=name,
-            many=match["what"].startswith("multi_") or "list" in what or what == "config_file" or what == "config_dict",
-            file=module.path,
-            line=call.lineno,
-        )
-        if kind == "unknown":
-            found.kind = kind_of(plain(found.default))
-        if what in ("config_file", "config_dict"):
-            found.path = True
-        reading.found.append(found)
-
-
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
@@ -433,8 +428,15 @@ def asked_by(module: Module) -> set[str]:
     return (found | {dotted(base).split(".")[-1] for base in bases}) - {""}
 
 
-def makes_options(module: Module, called: AbstractSet[str]) -> bool:
-    """Whether functions or classes of a module that are called define options."""
+def makes_options(module: Module, called: AbstractSet[str], taken: AbstractSet[str] = frozenset()) -> bool:
+    """Whether functions or classes of a module that are called define options, or its top does: flags of absl, or those
+    of a parser that is taken from it."""
+    for top in module.tree.body:
+        if isinstance(top, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.If):
+            continue
+        for part in ast.walk(top):
+            if _is_absl(part) or (_adds(part) and isinstance(part, ast.Attribute) and dotted(part.value) in taken):
+                return True
     for node in ast.walk(module.tree):
         named = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in called
         if named and any(_adds(part) or _is_absl(part) for part in ast.walk(node)):
@@ -443,4 +445,4 @@ def makes_options(module: Module, called: AbstractSet[str]) -> bool:
 
 
 def _is_absl(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and _ABSL.search(dotted(node.func)) is not None
+    return isinstance(node, ast.Call) and ABSL.search(dotted(node.func)) is not None

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .configdicts import Filled, flattened
 from .folding import UNKNOWN, dotted, fold
 from .found import Comments, Found, Module, Reading, keyword, kind_of, plain, usable
 
@@ -110,11 +111,21 @@ class Files:
                 self.read[known] = None
         return self.read[known]
 
+    def beside(self, path: str, module: str) -> Yaml | None:
+        """The file that a module means by a path: relative to where it runs, or to its own folder."""
+        return self.get(path) or self.get(posixpath.join(posixpath.dirname(module), path))
+
     def choices(self, folder: str) -> list[str]:
         """What a group may be: the names of the files in its folder."""
         return sorted(
             posixpath.splitext(posixpath.basename(p))[0] for p in self.texts if posixpath.dirname(p) == folder
         )
+
+
+def named_by(args: Sequence[str]) -> list[str]:
+    """YAML files that the command names."""
+    words = [word.partition("=")[2] or word for word in args]
+    return [word for word in words if word.endswith((".yaml", ".yml"))]
 
 
 def read_hydra(module: Module, files: Files, args: Sequence[str], reading: Reading) -> bool:
@@ -125,9 +136,16 @@ def read_hydra(module: Module, files: Files, args: Sequence[str], reading: Readi
     call = next(_mains(module.tree), None)
     if call is None:
         return False
+    start = next((c for c in ast.walk(module.tree) if isinstance(c, ast.Call) and _starts(c)), None)
     values = [fold(arg, module.names) for arg in call.args]
     folder = fold(keyword(call, "config_path"), module.names)
-    name = fold(keyword(call, "config_name"), module.names)
+    name: Any = UNKNOWN
+    if dotted(call.func).endswith("compose"):
+        node = start and (keyword(start, "config_path", "config_dir") or next(iter(start.args), None))
+        folder, name = fold(node, module.names), values[0] if values else UNKNOWN
+        values = []
+    named = fold(keyword(call, "config_name"), module.names)
+    name = named if isinstance(named, str) else name
     folder = folder if isinstance(folder, str) else values[0] if values and isinstance(values[0], str) else ""
     name = name if isinstance(name, str) else values[1] if len(values) > 1 and isinstance(values[1], str) else ""
     legacy = folder.endswith((".yaml", ".yml"))
@@ -136,12 +154,18 @@ def read_hydra(module: Module, files: Files, args: Sequence[str], reading: Readi
     folder = _option(args, "--config-path", "-cp") or folder
     name = _option(args, "--config-name", "-cn") or name or "config"
     root = posixpath.normpath(posixpath.join(posixpath.dirname(module.path), folder))
+    aside = _option(args, "--config-dir", "-cd")
+    for other in (aside, folder):  # relative to where it runs
+        if files.get(posixpath.join(root, name)) is None and files.get(posixpath.join(other, name)) is not None:
+            root = posixpath.normpath(other)
     composed = _Composed(files, root, args, legacy)
     if files.get(posixpath.join(root, name)) is None:
+        if any(found.style == "hydra" for found in reading.found):
+            return True  # of classes alone
         reading.note(f"{module.path}: the configuration {posixpath.join(root, name)} was not there to be read.")
         return True
     composed.load(name, "", 0)
-    _tell(composed.leaves, files, reading, "hydra")
+    _tell(composed.leaves, files, reading)
     for group, (chosen, package) in composed.groups.items():
         choices = files.choices(posixpath.normpath(posixpath.join(root, group)))
         if usable(group) and isinstance(chosen, str):
@@ -163,13 +187,25 @@ def read_hydra(module: Module, files: Files, args: Sequence[str], reading: Readi
 
 
 def _mains(tree: ast.Module) -> Iterator[ast.Call]:
+    """`@hydra.main(…)`, under whatever name it was imported, and calls of it."""
+    known = {"hydra.main", "hydra_main", "hydra.compose"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            for decorator in node.decorator_list:
-                if isinstance(decorator, ast.Call) and dotted(decorator.func) in ("hydra.main", "hydra_main", "main"):
-                    yield decorator
-        elif isinstance(node, ast.Call) and dotted(node.func) == "hydra.compose":
-            yield node
+        if isinstance(node, ast.ImportFrom) and (node.module or "") in ("hydra", "hydra.experimental"):
+            known |= {one.asname or one.name for one in node.names if one.name in ("main", "compose")}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    decorators = [
+        one
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for one in node.decorator_list
+        if isinstance(one, ast.Call)
+    ]
+    yield from (one for one in decorators if dotted(one.func) in known | {"main"})
+    yield from (one for one in calls if dotted(one.func) in known)
+
+
+def _starts(call: ast.Call) -> bool:
+    return dotted(call.func).split(".")[-1] in ("initialize", "initialize_config_dir", "initialize_config_module")
 
 
 def _option(args: Sequence[str], *names: str) -> str:
@@ -247,36 +283,62 @@ class _Composed:
                 self.load(one, inner, depth + 1, path)
 
 
-def read_omegaconf(module: Module, files: Files, reading: Reading) -> None:
-    """`OmegaConf.load("x.yaml")` merged with `OmegaConf.from_cli()`: every value is `a.b=…` on the command line."""
-    if "OmegaConf" not in module.source and "omegaconf" not in module.source:
+def read_omegaconf(
+    module: Module, modules: Sequence[Module], files: Files, args: Sequence[str], reading: Reading
+) -> None:
+    """`OmegaConf.load("x.yaml")` merged with `OmegaConf.from_cli()`: every value is `a.b=…` on the command line.
+
+    Where the code does not say which file, those that the command names are meant.
+    """
+    if "omegaconf" not in module.source.lower():
         return
-    from_cli = "from_cli" in module.source or "from_dotlist" in module.source
-    for call in ast.walk(module.tree):
-        if not (isinstance(call, ast.Call) and dotted(call.func).endswith("OmegaConf.load") and call.args):
+    words = ("from_cli", "from_dotlist", "merge_with_cli", "merge_with_dotlist")
+    from_cli = any(word in one.source for one in modules for word in words)
+    local = {"OmegaConf"} | {
+        one.asname or one.name
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "omegaconf"
+        for one in node.names
+        if one.name == "OmegaConf"
+    }
+    for call in [node for node in ast.walk(module.tree) if isinstance(node, ast.Call) and node.args]:
+        owner, _, last = dotted(call.func).rpartition(".")
+        if owner.split(".")[-1] not in local or last not in ("load", "create"):
+            continue
+        if last == "create":
+            made = Filled(modules).value(call.args[0], module, {}) if from_cli else None
+            tree = {name: (fold(node, of.names), of.path, node.lineno) for name, node, of in flattened(made or {})}
+            _tell(tree, files, reading, {one.path: one.source for one in modules})
             continue
         path = fold(call.args[0], module.names)
-        if not isinstance(path, str):
+        paths = [path] if isinstance(path, str) else named_by(args)
+        if not paths:
             reading.note(f"{module.path}:{call.lineno}: which YAML file is loaded is only known when it runs.")
-            continue
-        beside = posixpath.normpath(posixpath.join(posixpath.dirname(module.path), path))
-        config = files.get(path) or files.get(beside)
-        if config is None:
-            reading.note(f"{module.path}:{call.lineno}: {path[:100]} was not there to be read.")
-        elif not from_cli:
-            reading.note(f"The values in {path[:100]} cannot be set from the command line.")
-        else:
-            _tell(config.leaves, files, reading, "hydra")
+        for one in paths:
+            config = files.beside(one, module.path)
+            if config is None:
+                reading.note(f"{module.path}:{call.lineno}: {one[:100]} was not there to be read.")
+            elif not from_cli:
+                reading.note(f"The values in {one[:100]} cannot be set from the command line.")
+            else:
+                _tell(config.leaves, files, reading)
 
 
-def _tell(leaves: Mapping[str, Leaf], files: Files, reading: Reading, style: str) -> None:
+def _tell(leaves: Mapping[str, Leaf], files: Files, reading: Reading, texts: Mapping[str, str] | None = None) -> None:
     comments: dict[str, Comments] = {}
+    have = {found.name: found for found in reading.found if found.style == "hydra"}
     for name, (value, path, line) in leaves.items():
         if name.startswith("hydra.") or not usable(name):
             continue
-        said = comments.setdefault(path, Comments(files.texts[path]))
+        if path not in comments:
+            comments[path] = Comments((texts or files.texts)[path])
+        said = comments[path]
         text = isinstance(value, str)
         kind = kind_of(plain(value))
+        if name in have:  # a later file, or a file over a structured configuration
+            have[name].default, have[name].computed = value, text and ("${" in value or value == "???")
+            have[name].kind = kind if have[name].kind == "unknown" else have[name].kind
+            continue
         reading.found.append(
             Found(
                 name=name,

@@ -118,4 +118,55 @@ def test_it_needs_nothing_but_an_old_python() -> None:
 
     tree = ast.parse(Path(with_constants.__file__).read_text(), feature_version=(3, 8))
     names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    assert names == {"ast", "os", "sys", "tokenize"}
+    assert names == {"ast", "atexit", "importlib.machinery", "importlib.util", "os", "sys", "tokenize"}
+
+
+FORMS = """
+import json
+from types import SimpleNamespace as Bag
+from pkg import config
+from pkg.config import WIDTH, hp
+import pkg.config as again
+import settings
+
+lr, depth = 0.1, 2
+bag = Bag(wd=0.0, inner=dict(k=1))
+cfg = Bag()
+cfg.rate = 0.5
+cfg.opt = {"name": "sgd"}
+class Config:
+    def __init__(self, size):
+        self.size = size
+        self.drop = 0.1
+print(json.dumps(dict(lr=lr, depth=depth, wd=bag.wd, k=bag.inner["k"], rate=cfg.rate, name=cfg.opt["name"],
+    drop=Config(1).drop, LR=config.LR, width=WIDTH, hp=hp, again=again.LR, main=config.__name__,
+    file=settings.__file__, epochs=settings.EPOCHS)))
+"""
+
+
+def test_forms_of_constants_and_those_of_modules_that_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "src" / "pkg").mkdir(parents=True)
+    script = tmp_path / "src" / "train.py"
+    script.write_text(FORMS)
+    (tmp_path / "src" / "pkg" / "__init__.py").write_text("")
+    (tmp_path / "src" / "pkg" / "config.py").write_text("LR = 0.1\nWIDTH = 64\nhp = {'a': {'b': 1}}\n")
+    (tmp_path / "src" / "settings").mkdir()
+    (tmp_path / "src" / "settings" / "__init__.py").write_text("EPOCHS = 3\n")
+    words = ["lr=0.2", "depth=4", "bag.wd=0.3", "bag.inner.k=5", "cfg.rate=0.6", "cfg.opt.name=adam", "Config.drop=0.4",
+             "pkg/config.py:LR=7.0", "pkg/config.py:WIDTH=8", "pkg/config.py:hp.a.b=9",
+             "settings/__init__.py:EPOCHS=2"]  # fmt: skip
+    got = said(script, *(f"--ragent-set={word}" for word in words))
+    file = str(tmp_path / "src" / "settings" / "__init__.py")
+    assert got == {
+        "lr": 0.2, "depth": 4, "wd": 0.3, "k": 5, "rate": 0.6, "name": "adam", "drop": 0.4, "LR": 7.0, "width": 8,
+        "hp": {"a": {"b": 9}}, "again": 7.0, "main": "pkg.config", "file": file, "epochs": 2,
+    }  # fmt: skip
+    assert said(script)["LR"] == 0.1, "nothing of it was kept on disk"
+
+
+def test_a_module_that_is_not_there_and_one_that_is_never_imported(script: Path) -> None:
+    ran = run(script, "--ragent-set", "nope.py:LR=1")
+    assert ran.returncode == 2 and "nope.py cannot be read" in ran.stderr
+    (script.parent / "unused.py").write_text("LR = 1\n")
+    ran = run(script, "--ragent-set", "unused.py:LR=2")
+    assert ran.returncode == 0 and "never imported" in ran.stderr

@@ -55,7 +55,7 @@ p.add_argument("--" + str(open({str(mark)!r}, "w")), default=1)
 
 
 def test_names_that_are_made_at_run_time_are_noted() -> None:
-    source = PARSER + 'args = ["--a"]\np.add_argument(*args)\nfor n in names():\n    p.add_argument("--" + n)\n'
+    source = PARSER + 'args = names()\np.add_argument(*args)\nfor n in names():\n    p.add_argument("--" + n)\n'
     source += 'p.add_argument("--ok", **options)\np.add_argument("--bad;rm -rf ~", default=1)\n'
     script = read_script(source, "train.py", {}, "python train.py")
     assert [f.name for f in script.flags] == ["ok"]
