@@ -24,9 +24,10 @@ _NOISY = word_set("sym asym symmetric asymmetric pairflip pair instance human wo
 # What a data set has a certain number of.
 _HAD = word_set(
     "user item entity relation word character char symbol rating joint keypoint landmark movie product author subject "
-    "patient stock asset student sensor station attribute attr tag"
+    "patient stock asset student sensor station attribute attr tag party"
 )
 _SEEN = word_set("action act obs observation")
+_ACTS = re.compile(r"(?i)(^|[._-])(act|obs)[_-](dim|size|shape|space)s?$")
 _GENERATIVE = word_set("generator discriminator gan diffusion ddpm ddim vae fid adversarial latent")
 _RECOMMENDS = word_set("user item bpr ndcg recall rating recommend interaction mess recdim ng ctr")
 
@@ -97,6 +98,10 @@ def _sampled(found: Found, bag: Bag, others: Bag) -> Judged | None:
     said = re.search(r"(?i)\brecommend|\brank(ing|ed)?\b|recall|ndcg|precision|metric|hit", found.help)
     if (top or found.name == "Ks") and (said or len(others & _RECOMMENDS) >= 2):
         return Judged("exclude", "how recommendations are counted")
+    if bag == {"sampling", "temperature"}:
+        return Judged("exclude", "how samples are made afterwards")
+    if bag in ({"memory", "ratio"}, {"mem", "ratio"}, {"missing", "rate"}, {"missing", "ratio"}):
+        return Judged("exclude", "the machine or the data, which are given")
     if "rating" in bag and bag & {"min", "max", "threshold", "thresh"}:
         return Judged("exclude", "how the data is read")
     return None
@@ -113,6 +118,12 @@ def _shaped(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, value:
         and not bag & {"bin", "repeat", "chunk", "stack", "sample", "head"}
     ):
         return Judged("exclude", "the shape of the task")
+    if _ACTS.search(found.name):
+        return Judged("exclude", "the shape of the task")
+    if {"frame", "rate"} == bag or ({"vocab", "len"} <= bag and bag <= COUNT | {"vocab", "len"}):
+        return Judged("exclude", "the shape of the data")
+    if "horizon" in bag and bag & {"forecast", "prediction", "pred"} and "critic" not in bag:
+        return Judged("exclude", "how far is looked ahead, which is given")
     if tokens in (("state", "dim"), ("state", "size"), ("n", "state"), ("num", "state")) and others & (_SEEN | {"env"}):
         return Judged("exclude", "the shape of the task")
     forecasts = others & {"forecast", "series", "window", "seq", "node", "highway", "lookback"}

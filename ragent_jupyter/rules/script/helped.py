@@ -65,6 +65,14 @@ def helped(found: Found, tokens: tuple[str, ...], bag: Bag, _others: Bag, _plura
         return Judged("exclude", "what a run starts from or keeps")
     if switch and bag == {"sparse"}:
         return Judged("exclude", "how fast it is computed")
+    if switch and {"early", "stop"} <= bag:
+        return Judged("exclude", "whether training may stop early")
+    if switch and {"zero", "init"} <= bag:
+        return Judged("tune", "a part of the method")
+    if switch and tokens[:1] == ("cache",):
+        return Judged("exclude", "where or how fast it is computed")
+    if found.name.lower() == "sigma_data":  # the spread that the method takes the data to have
+        return Judged("tune", "a part of the method")
     if is_text(found) and not bag & (_WHOLE | LOOKING):
         named = [one for one in (*found.choices, value) if isinstance(one, str) and one]
         ways = sum(re.sub(r"[^a-z0-9]", "", one.lower()) in _WAYS for one in named)

@@ -65,7 +65,13 @@ def particular(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plu
             "n",
             "num",
         }
-        if rest and rest <= {"epoch", "iter", "step", "episode", "batch"} and not (plural and "step" in rest):
+        measured = {"batch", "init"} <= bag and tokens[-1] == "init"  # a batch by which the weights are set up
+        if (
+            rest
+            and rest <= {"epoch", "iter", "step", "episode", "batch"}
+            and not measured
+            and not (plural and "step" in rest)
+        ):
             return Judged("exclude", "where a run goes on")
         if {"init", "from"} <= bag:
             return Judged("exclude", "what it starts from")

@@ -411,7 +411,7 @@ def _by_the_rest(found: Found) -> Judged:
     ):
         if SAID_HEADING.search(heading):
             return Judged("tune", "a switch of the method, by its heading", weak=True)
-        if SAID_TURNED_ON.match(text) or (found.home & OF_THE_METHOD and not found.home & {"data"}):
+        if SAID_TURNED_ON.match(text) or (found.home & OF_THE_METHOD and not found.home & {"data", "argument"}):
             return Judged("tune", "a switch of how it learns, by its help", weak=True)
         # What switches something that nobody names is rarely worth a search: the data, the task, a mode.
         return Judged("exclude", _SILENT[1], weak=True)

@@ -109,6 +109,8 @@ def test_a_switch_in_a_class_of_the_model_s_settings_is_one_of_the_method() -> N
     assert judge(one).role == "exclude"
     one.home = frozenset(words("ModelSettings"))
     assert judge(one).role == "tune"
+    one.home = frozenset(words("ModelArguments"))  # which weights are loaded, and how
+    assert judge(one).role == "exclude"
 
 
 def test_what_the_code_loads_is_given() -> None:
@@ -141,6 +143,22 @@ def test_what_the_code_loads_is_given() -> None:
         ("train_guidance_scale", "float", 1.0, "tune"),
         ("guidance_scale", "float", 1.0, "exclude"),
         ("cut_freq", "int", 8, "tune"),
+        ("act_dim", "int", 6, "exclude"),
+        ("act_fn_dim", "int", 6, "tune"),
+        ("frame_rate", "int", 50, "exclude"),
+        ("vocab_len", "int", 50, "exclude"),
+        ("forecast_horizon", "int", 96, "exclude"),
+        ("n_parties", "int", 10, "exclude"),
+        ("early_stop", "bool", False, "exclude"),
+        ("early_stop", "int", 10, "fidelity"),
+        ("cache_latents", "bool", False, "exclude"),
+        ("sampling_temperature", "float", 1.0, "exclude"),
+        ("mem_fraction", "float", 0.9, "exclude"),
+        ("missing_rate", "float", 0.2, "exclude"),
+        ("zero_init", "bool", False, "tune"),
+        ("sigma_data", "float", 0.5, "tune"),
+        ("n_batch_init", "int", 256, "tune"),
+        ("init_batch", "int", 0, "exclude"),
     ],
 )
 def test_pairs_of_words(name: str, kind: Kind, default: object, role: str) -> None:
