@@ -44,6 +44,8 @@ _WHOLE = word_set(
     "model arch net network backbone encoder decoder dataset env task algorithm algo name teacher student base"
 )
 _TOLD = re.compile(r"(?i)^(the )?(label|target|property|column|variable|attribute)s? to (predict|forecast|use)\b")
+_WIDTHS = re.compile(r"\d+([-,x_ ]+\d+)+$")  # 256-256
+_LASTING = re.compile(r"\d+ ?(ep|ba|tok|sp|iter|h|d)$")  # 10ep
 # What a boosted tree is to predict: told by the data.
 _PREDICTED = re.compile(r"(?i)^(binary|multiclass|regression\w*|(reg|binary|multi|rank|survival):\w+)$")
 
@@ -63,6 +65,10 @@ def helped(found: Found, tokens: tuple[str, ...], bag: Bag, _others: Bag, _plura
         return Judged("exclude", "how a batch is cut to fit the memory")
     if found.kind == "int" and bag == {"pretrain"} and value in (0, 1, -1):
         return Judged("exclude", "what a run starts from or keeps")
+    if isinstance(value, str) and _WIDTHS.match(value) and bag & {"arch", "net", "network", "hidden", "layer", "mlp"}:
+        return Judged("tune", "its value lists the widths of layers")
+    if isinstance(value, str) and {"max", "duration"} == bag and _LASTING.match(value):
+        return Judged("fidelity", "how long it trains")
     if switch and bag == {"sparse"}:
         return Judged("exclude", "how fast it is computed")
     if switch and {"early", "stop"} <= bag:

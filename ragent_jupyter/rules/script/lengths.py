@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
+from itertools import pairwise
 from typing import Any
 
 from .found import Found
@@ -31,9 +32,11 @@ def spent(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plural: 
     if seen and bag & {"step", "frame", "timestep"} and bag - COUNT - seen <= {"step", "frame", "timestep"}:
         return Judged("exclude", "how far is looked back and ahead, which is given")
     rest = bag - COUNT - NO_CHANGE - {"model", "main", "agent", "env", "real", "base", "run", "size", "opt", "budget"}
+    rest -= {"online", "offline"}
     if (
         bag & {"data", "dataset", "subset", "label"}
         and bag & {"ratio"}
+        and "update" not in bag
         and not re.search(r"(?i)\b(combin|mix)", found.help)
         and not bag & {"overlap", "augment", "weight", "split", "noise", "random", "len", "mask"}
     ):
@@ -65,8 +68,9 @@ def spent(found: Found, tokens: tuple[str, ...], bag: Bag, others: Bag, plural: 
         return Judged("fidelity", "a budget of training")
     if "per" in bag and bag & SPENT:
         long = isinstance(value, int) and value >= 100 and bag & {"step", "batch", "update", "iter"}
-        if tokens[-1] == "epoch" or (tokens[-1] in ("iter", "round") and long):
-            return Judged("fidelity", f"how long a {tokens[-1]} is")
+        epoch = ("per", "epoch") in pairwise(tokens) and bag & (SPENT - {"epoch"})
+        if epoch or (tokens[-1] in ("iter", "round") and long):
+            return Judged("fidelity", f"how long a {'epoch' if epoch else tokens[-1]} is")
         return Judged("tune", "a rate of the method")
     if tokens[-1] in SPENT:
         if bag & PARTIAL:

@@ -280,6 +280,8 @@ def _looking(found: Found, tokens: tuple[str, ...], bag: Bag, _others: Bag, _plu
         seen = seen - {"val"}
     if "predict" in seen and bag & {"eps", "epsilon", "x", "start", "noise", "v", "xstart"}:
         seen = seen - {"predict"}
+    if found.kind in ("int", "float"):
+        seen = seen - {"offline"}  # a phase of training; a switch is about who watches it
     if "anomaly" in seen and found.kind != "bool":
         seen = seen - {"anomaly"}
     if "log" in seen:

@@ -86,7 +86,8 @@ SAID_SHAPE = re.compile(
 SAID_SWITCH = re.compile(r"(?i)^(if|whether|use|enable|apply|do)\b|\bor not\b|\btrue\b|\bfalse\b")
 # What is used, learnt or added when something is switched on: as a rule, a part of the method.
 SAID_TURNED_ON = re.compile(
-    r"(?i)^(if (set|true)[,:]? |whether (to |or not to )?)?(uses?|learn|apply|append|includes?|has|have|adds?|adding)\b"
+    r"(?i)^(if (set|true)[,:]? |whether (to |or not to )?)?(uses?|learn|apply|append|includes?|has|have|adds?|adding"
+    r"|enables?|turns? on)\b"
 )
 SAID_AUGMENT = re.compile(
     r"(?i)\b(augment\w*|(\w-)?flip(s|ped|ping)?|crop(s|ped|ping)?|jitter\w*|mirror\w*|rotat\w+)\b"
