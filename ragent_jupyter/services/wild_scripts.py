@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import os
+import re
 import stat
 import tokenize
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ _YAMLS = 300
 _YAML_BYTES = 200_000
 _LIKELY = ("train", "main", "run", "fit", "finetune", "pretrain", "learn", "experiment")
 _SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages", "build", "dist", "tests", "test", "docs"})
+_READERS = frozenset({"hydra", "omegaconf", "yaml", "yacs", "sacred"})
 _ENTRIES = 3000  # looked at in search of scripts
 
 
@@ -79,6 +81,18 @@ def others(source: str, path: Path, cwd: Path, args: list[str]) -> dict[str, str
         return {}
     found: dict[str, str] = {}
     waiting, seen = [(path, tree, 0)], {path.resolve()}
+    parsed = [(path, tree)]
+    for module in _configs(tree, path, cwd, args):
+        text = _small(module, _MODULE_BYTES)
+        if text is None or module.resolve() in seen:
+            continue
+        seen.add(module.resolve())
+        found[_relative(module, cwd)] = text
+        if module.suffix == ".py":
+            try:
+                waiting.append((module, ast.parse(text), 1))
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                continue
     while waiting and len(found) < _MODULES:
         file, inside, depth = waiting.pop(0)
         for module in _imported(inside, file, (path.parent, cwd)):
@@ -90,15 +104,43 @@ def others(source: str, path: Path, cwd: Path, args: list[str]) -> dict[str, str
                 continue
             found[_relative(module, cwd)] = text
             try:
-                if depth < 1:
-                    waiting.append((module, ast.parse(text), depth + 1))
+                if depth < 2:
+                    inner = ast.parse(text)
+                    waiting.append((module, inner, depth + 1))
+                    parsed.append((module, inner))
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 continue
-    for file in _yamls(tree, path, cwd, args):
-        text = _small(file, _YAML_BYTES)
-        if text is not None:
-            found[_relative(file, cwd)] = text
+    for at, inside in parsed:
+        if at is path or any(part in _READERS for name in _modules(inside) for part in name.split(".")):
+            for file in _yamls(inside, at, cwd, args):
+                text = _small(file, _YAML_BYTES)
+                if text is not None:
+                    found[_relative(file, cwd)] = text
     return found
+
+
+def _configs(tree: ast.Module, path: Path, cwd: Path, args: list[str]) -> Iterator[Path]:
+    """Files of settings in Python or gin that the command or the script names, and those on which they build."""
+    texts = [word.partition("=")[2] or word for word in args]
+    texts += [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    waiting = [
+        root / text.partition(":")[0]
+        for text in texts
+        for root in (cwd, path.parent)
+        if text.partition(":")[0].endswith((".py", ".gin")) and len(text) < 200 and "\0" not in text
+    ]
+    seen: set[Path] = set()
+    while waiting and len(seen) < _MODULES // 2:
+        file = waiting.pop(0)
+        if file in seen or not file.is_file() or file == path:
+            continue
+        seen.add(file)
+        yield file
+        text = _small(file, _MODULE_BYTES) or ""
+        if file.suffix == ".gin":
+            waiting += [file.parent / name for name in re.findall(r"include\s+['\"]([^'\"]+)['\"]", text)]
+        elif "_base_" in text:  # of mmcv
+            waiting += [file.parent / name for name in re.findall(r"['\"]([^'\"\n]+\.py)['\"]", text)]
 
 
 def _relative(path: Path, cwd: Path) -> str:

@@ -13,10 +13,12 @@ from .command import Where, locate
 from .configdicts import read_config_dicts
 from .constants import read_configurator, read_constants
 from .current import settings
+from .docopts import read_docopt
 from .folding import UNKNOWN
 from .found import Found, Module, Reading, plain
 from .functions import read_click, read_fire, read_typer
 from .imported import imports, share, used_of
+from .overrides import read_gin, read_mmcv, read_named, read_sacred, read_yacs
 from .parsers import asked_by, makes_options, module_of, read_argparse
 from .ranges import searched
 from .roles import judge
@@ -90,10 +92,18 @@ def _read(modules: Sequence[Module], others: Mapping[str, str], where: Where, re
             read_argparse(module, classes, reading, tables)
             read_absl(module, reading)
             read_click(module, reading)
-    read_config_dicts(modules, reading)
-    read_typer(main, classes, reading)
-    read_fire(main, classes, reading)
+    read_config_dicts(modules, reading, where.args)
+    read_docopt(main, reading)
+    for module in modules:  # a script may only call another module's
+        if module is main or not reading.found:
+            read_typer(module, classes, reading)
+            read_fire(module, classes, reading)
     read_classes(classes, reading)
+    read_named(modules, files, where.args, reading)
+    read_yacs(modules, files, where.args, reading)
+    read_mmcv(modules, where.args, reading)
+    read_gin(modules, others, where.args, reading)
+    read_sacred(modules, files, where.args, reading)
     hydra = False
     for module in modules:
         hydra = ("hydra" in module.source and read_hydra(module, files, where.args, reading)) or hydra

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from .folding import UNKNOWN, dotted, fold
 from .found import Comments, Found, Kind, Module, Reading, annotated, keyword, kind_of, plain, scalars, usable
+from .spellings import CONF, DRACCUS, ENTRIES, HF, TAP, WRAPPERS, Spelling
 from .vocabulary import EVALUATION, words
 
 _DEEP = 6  # settings within settings
@@ -24,54 +25,6 @@ Parameter = ast.arg
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-class Spelling(Struct, frozen=True):
-    """How a library spells what it makes of a class.
-
-    nested: "dotted" (`optim.lr`) or "flat" (`lr`).  kebab: `learning-rate` for learning_rate.
-    boolean: the template of a switch, {name} its name and {no} its negated name.
-    """
-
-    template: str = "--{name} {value}"
-    nested: Literal["dotted", "flat"] = "dotted"
-    kebab: bool = False
-    boolean: str = "--{name} true|--{name} false"
-    equals: bool = False
-
-
-_HF = Spelling(nested="flat")
-_TYRO = Spelling(kebab=True, boolean="--{name}|--{no}")
-_SIMPLE = Spelling(nested="flat")
-_DRACCUS = Spelling()
-_CHZ = Spelling(template="{name}={value}", boolean="{name}=True|{name}=False", equals=True)
-_CONF = Spelling(template="{name}={value}", boolean="{name}=true|{name}=false", equals=True)
-_TAP = Spelling(nested="flat", boolean="--{name}|")
-_DEFOPT = Spelling(kebab=True, boolean="--{name}|--{no}")
-
-# The last part of what is called, and what it makes of its arguments.
-_ENTRIES: dict[str, Spelling] = {
-    "HfArgumentParser": _HF,
-    "H4ArgumentParser": _HF,
-    "TrlParser": _HF,
-    "tyro.cli": _TYRO,
-    "tyro.extras.overridable_config_cli": _TYRO,
-    "simple_parsing.parse": _SIMPLE,
-    "simple_parsing.ArgumentParser": _SIMPLE,
-    "add_arguments": _SIMPLE,
-    "draccus.parse": _DRACCUS,
-    "pyrallis.parse": _DRACCUS,
-    "jsonargparse.CLI": _DRACCUS,
-    "jsonargparse.auto_cli": _DRACCUS,
-    "add_class_arguments": _DRACCUS,
-    "add_dataclass_arguments": _DRACCUS,
-    "add_function_arguments": _DRACCUS,
-    "LightningCLI": _DRACCUS,
-    "OmegaConf.structured": _CONF,
-    "chz.entrypoint": _CHZ,
-    "chz.nested_entrypoint": _CHZ,
-    "defopt.run": _DEFOPT,
-    "CliApp.run": _DRACCUS,
-}
-_WRAPPERS = {"draccus.wrap": _DRACCUS, "pyrallis.wrap": _DRACCUS, "simple_parsing.main": _SIMPLE}
 # Fields of transformers.TrainingArguments that are worth a look, with their defaults (transformers 4.40 and later).
 # A script that takes this class takes them all; its own source does not list them.
 _TRAINER: dict[str, Any] = {
@@ -96,6 +49,14 @@ _TRAINER: dict[str, Any] = {
     "per_device_eval_batch_size": 8,
 }
 
+# Of Lightning's Trainer.
+_LIGHTNING: tuple[tuple[str, Kind, Any], ...] = (
+    ("trainer.max_epochs", "int", UNKNOWN),
+    ("trainer.max_steps", "int", -1),
+    ("trainer.gradient_clip_val", "float", UNKNOWN),
+    ("trainer.accumulate_grad_batches", "int", 1),
+)
+
 
 class Field(Struct, kw_only=True):
     """One field of a class, or one parameter of a function. inner: the class that it holds."""
@@ -110,6 +71,7 @@ class Field(Struct, kw_only=True):
     path: bool = False
     positional: bool = False
     inner: str = ""
+    given: dict[str, Any] = {}  # what the class that it holds is made with
     home: frozenset[str] = frozenset()  # the words of its class's name
     file: str = ""
     line: int = 0
@@ -227,6 +189,7 @@ class Classes:
             self._from_field(found, value, module)
         elif value is not None:
             found.default = fold(value, module.names)
+            found.given = _made_with(value, module)
             if found.default is UNKNOWN and not found.inner and isinstance(value, ast.Call):
                 found.inner = self.named(value)
         if found.inner and found.inner not in self.classes:
@@ -250,6 +213,7 @@ class Classes:
         if isinstance(factory, ast.Lambda):
             found.default = fold(factory.body, names)
             found.inner = found.inner or self.named(factory.body)
+            found.given = _made_with(factory.body, module)
         elif factory is not None:
             found.inner = found.inner or self.named(factory)
             found.many = found.many or dotted(factory) in ("list", "dict", "tuple", "set")
@@ -266,6 +230,11 @@ class Classes:
         if isinstance(text, str):
             found.help = " ".join(text.split())[:400]
         found.positional = fold(keyword(call, "positional"), names) is True
+
+
+def _made_with(node: ast.expr, module: Module) -> dict[str, Any]:
+    words = node.keywords if isinstance(node, ast.Call) else []
+    return {word.arg: fold(word.value, module.names) for word in words if word.arg}
 
 
 def trainer_fields() -> list[Field]:
@@ -304,7 +273,7 @@ def read_classes(classes: Classes, reading: Reading) -> None:
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 _wrapped(node, imported, classes, reading)
             elif isinstance(node, ast.ClassDef) and any(dotted(b).split(".")[-1] == "Tap" for b in node.bases):
-                add(classes.fields(node.name), _TAP, classes, reading)
+                add(classes.fields(node.name), TAP, classes, reading)
 
 
 def _imports(tree: ast.Module) -> dict[str, str]:
@@ -334,9 +303,15 @@ def _entry(call: ast.Call, module: Module, imported: dict[str, str], classes: Cl
     if last == "" and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call):
         inner = call.func.value  # hydra_zen: zen(train).hydra_main(…)
         if call.func.attr == "hydra_main" and inner.args:
-            add(classes.fields(classes.named(inner.args[0])), _CONF, classes, reading, style="hydra")
+            add(classes.fields(classes.named(inner.args[0])), CONF, classes, reading, style="hydra")
         return
-    spelling = _spelling(full, _ENTRIES)
+    if last == "add_argparse_args" and "Trainer" in full:
+        add([Field(name=n.removeprefix("trainer."), kind=k, default=d) for n, k, d in _LIGHTNING], HF, classes, reading)
+        return
+    cli = classes.classes.get(last)
+    if cli is not None and any(dotted(base).split(".")[-1] == "LightningCLI" for base in cli[0].bases):
+        last, full = "LightningCLI", "LightningCLI"
+    spelling = _spelling(full, ENTRIES)
     if spelling is None:
         return
     if last == "LightningCLI":
@@ -357,9 +332,12 @@ def _entry(call: ast.Call, module: Module, imported: dict[str, str], classes: Cl
             name = classes.named(one)
             if not name and (group := classes.union(one)):
                 _subcommands(group, spelling, classes, reading)
+            elif name in classes.functions and last == "nested_entrypoint":
+                held = classes.functions[name][0].args.args[:1]
+                add(classes.fields(classes.named(held[0].annotation)) if held else [], spelling, classes, reading)
             elif name:
                 add(classes.fields(name), spelling, classes, reading, prefix)
-            elif spelling is _HF and dotted(one).split(".")[-1].endswith(("TrainingArguments", "SFTConfig")):
+            elif spelling is HF and dotted(one).split(".")[-1].endswith(("TrainingArguments", "SFTConfig")):
                 add(trainer_fields(), spelling, classes, reading)
     if not nodes and last in ("CLI", "auto_cli"):
         for name, (_, home) in classes.functions.items():
@@ -396,13 +374,13 @@ def _stored(classes: Classes, reading: Reading) -> None:
                 primary.append(held)
     for held in primary:
         fields = classes.fields(held)
-        add([one for one in fields if one.name != "defaults"], _CONF, classes, reading, style="hydra")
+        add([one for one in fields if one.name != "defaults"], CONF, classes, reading, style="hydra")
         listed: Any = next((one.default for one in fields if one.name == "defaults"), [])
         for entry in listed if isinstance(listed, list) else []:
             for group, name in entry.items() if isinstance(entry, dict) else ():
                 chosen = groups.get((str(group), str(name)), "")
                 prefix = f"{group}.".replace("/", ".")
-                add(classes.fields(chosen), _CONF, classes, reading, prefix, style="hydra")
+                add(classes.fields(chosen), CONF, classes, reading, prefix, style="hydra")
 
 
 def _from_cli(modules: Sequence[Module]) -> bool:
@@ -413,21 +391,15 @@ def _lightning(call: ast.Call, classes: Classes, reading: Reading) -> None:
     for node, prefix in zip(call.args, ("model.", "data."), strict=False):
         name = classes.named(node)
         if name:
-            add(classes.fields(name), _DRACCUS, classes, reading, prefix)
-    for name, kind, default in (
-        ("seed_everything", "int", UNKNOWN),
-        ("trainer.max_epochs", "int", UNKNOWN),
-        ("trainer.max_steps", "int", -1),
-        ("trainer.gradient_clip_val", "float", UNKNOWN),
-        ("trainer.accumulate_grad_batches", "int", 1),
-    ):
-        add([Field(name=name, kind=kind, default=default)], _DRACCUS, classes, reading)  # type: ignore[arg-type]
+            add(classes.fields(name), DRACCUS, classes, reading, prefix)
+    for name, kind, default in (("seed_everything", "int", UNKNOWN), *_LIGHTNING):
+        add([Field(name=name, kind=kind, default=default)], DRACCUS, classes, reading)
 
 
 def _wrapped(node: Function, imported: dict[str, str], classes: Classes, reading: Reading) -> None:
     for decorator in node.decorator_list:
         func = decorator.func if isinstance(decorator, ast.Call) else decorator
-        spelling = _spelling(_full(func, imported), _WRAPPERS)
+        spelling = _spelling(_full(func, imported), WRAPPERS)
         if spelling is not None and node.args.args:
             add(classes.fields(classes.named(node.args.args[0].annotation)), spelling, classes, reading)
 
@@ -443,17 +415,22 @@ def add(
     depth: int = 0,
 ) -> None:
     """The options that a library makes of fields, those of inner classes included."""
-    have = {found.name for found in reading.found}
+    have = {found.name: found for found in reading.found}
     for field in fields:
         if len(reading.found) > _MOST:
             return
         own = field.name.replace("_", "-") if spelling.kebab else field.name
         if field.inner and depth < _DEEP:
             inside = prefix if spelling.nested == "flat" else f"{prefix}{own}."
-            add(classes.fields(field.inner), spelling, classes, reading, inside, style=style, depth=depth + 1)
+            held = classes.fields(field.inner)
+            for one in held:
+                one.default = field.given.get(one.name, one.default)
+            add(held, spelling, classes, reading, inside, style=style, depth=depth + 1)
             continue
         name = prefix + own
         if name in have:
+            if have[name].default is UNKNOWN and field.default is not UNKNOWN:  # Tap's own, spelt in configure()
+                have[name].default, have[name].kind = field.default, field.kind
             continue
         negated = f"{prefix}no-{own}" if spelling.kebab else f"{prefix}no_{own}"
         switch = field.kind == "bool" and not field.positional
@@ -484,4 +461,4 @@ def add(
                 line=field.line,
             )
         )
-        have.add(name)
+        have[name] = reading.found[-1]

@@ -8,6 +8,7 @@ from typing import Any
 
 from .folding import UNKNOWN, dotted, fold
 from .found import Comments, Found, Kind, Module, Reading, keyword, kind_of, plain, usable
+from .imported import imports
 from .vocabulary import word_set
 
 _MOST = 500  # leaves
@@ -24,7 +25,7 @@ Leaf = tuple[ast.expr, Module]
 Tree = dict[str, Any]  # of Tree and Leaf
 
 
-def read_config_dicts(modules: Sequence[Module], reading: Reading) -> None:
+def read_config_dicts(modules: Sequence[Module], reading: Reading, args: Sequence[str] = ()) -> None:
     """The leaves of the files that `config_flags.DEFINE_config_file("config", "configs/x.py")` takes, and those of the
     dicts that `DEFINE_config_dict("model", CONFIG)` takes.
 
@@ -42,6 +43,9 @@ def read_config_dicts(modules: Sequence[Module], reading: Reading) -> None:
                 continue
             if what == "file":
                 path = fold(call.args[1] if len(call.args) > 1 else keyword(call, "default"), module.names)
+                at = next((n for n, word in enumerate(args) if word.lstrip("-").partition("=")[0] == flag), None)
+                if at is not None:
+                    path = args[at].partition("=")[2] or next(iter(args[at + 1 : at + 2]), path)
                 reading.found += _of_file(flag, path, modules)
             else:
                 given = call.args[1] if len(call.args) > 1 else keyword(call, "config")
@@ -86,6 +90,20 @@ class Filled:
         self.within.pop()
         # What it returns may have gone through a call that is not read: the first that it fills is meant.
         return made if made is not None else next((tree for tree in trees.values() if tree), None)
+
+    def locals(self, function: ast.FunctionDef, module: Module) -> Tree:
+        """What a function assigns: trees and leaves by name."""
+        self.within.append(function)
+        trees: dict[str, Tree] = {}
+        found: Tree = {}
+        for node in flat(function.body):
+            self.filled([node], module, trees)
+            target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+            if isinstance(target, ast.Name) and value is not None:
+                found[target.id] = (value, module)
+        self.within.pop()
+        return {name: trees.get(name) or leaf for name, leaf in found.items()}
 
     def filled(self, nodes: Sequence[ast.stmt], module: Module, trees: dict[str, Tree]) -> None:
         for node in nodes:
@@ -133,10 +151,13 @@ class Filled:
             return None
         if _makes(node):
             return self.given(node, module, trees)
-        last = dotted(node.func).split(".")[-1]
-        function = next(
-            (one for other in (module, *self.modules) for one in _functions(other, dotted(node.func), last)), None
-        )
+        full = dotted(node.func)
+        taken = next((one for one in imports(module, self.modules) if one.local == full and one.attr), None)
+        places = [(taken.module, taken.attr)] if taken is not None else [(one, full) for one in (module, *self.modules)]
+        found = [one for other, name in places for one in _functions(other, name, name.split(".")[-1])]
+        # `Learner.get_default_config()`: that class's own before a function that is called alike.
+        found.sort(key=lambda one: one[0] in one[1].tree.body and "." in full)
+        function = found[0] if found else None
         return self.made(*function) if function is not None else None
 
     def given(self, call: ast.Call, module: Module, trees: dict[str, Tree]) -> Tree:

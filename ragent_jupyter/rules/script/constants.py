@@ -36,11 +36,11 @@ def read_constants(modules: Sequence[Module], classes: Classes, reading: Reading
     """
     used = set() if alone else {name for module in modules for name in _defaults_of_options(module.tree)}
     _of_module(modules[0], modules, classes, reading, alone, used, None)
-    for module, names in _taken(modules, classes):
+    for module, names in _taken(modules, classes, alone):
         _of_module(module, modules, classes, reading, alone, used, names)
 
 
-def _taken(modules: Sequence[Module], classes: Classes) -> list[tuple[Module, set[str] | None]]:
+def _taken(modules: Sequence[Module], classes: Classes, alone: bool) -> list[tuple[Module, set[str] | None]]:
     """The imported modules that hold constants of the script, and which; None: all."""
     found: dict[str, tuple[Module, set[str] | None]] = {}
     for module in modules:
@@ -55,6 +55,8 @@ def _taken(modules: Sequence[Module], classes: Classes) -> list[tuple[Module, se
                 names = {one.attr} if one.attr else used_of(module, one.local)
                 for name in list(names):  # an instance of a class of settings
                     names.add(classes.named(classes.values.get(name)) or name)
+                if alone:  # a script that only calls another module's function has its constants there
+                    names |= {name for name in one.module.names if _CAPITALS.match(name) and len(name) > 1}
                 old = found.get(one.module.path, (one.module, set()))[1]
                 found[one.module.path] = (one.module, None if one.attr == "*" or old is None else old | names)
     return list(found.values())
@@ -97,7 +99,7 @@ def _of_module(
                     _add(module, reading, key, f"{file}{name}.", one, node.lineno, sure=True)
         elif (alone and capitals) or (folded is not UNKNOWN and (_literal(value) or capitals)):
             at = len(reading.found)
-            _add(module, reading, name, file, folded, line, sure=alone and capitals and main)
+            _add(module, reading, name, file, folded, line, sure=alone and capitals and (main or only is None))
             for found in reading.found[at:]:
                 found.computed = found.computed or name in used  # set by the option that has it for its default
     if alone:

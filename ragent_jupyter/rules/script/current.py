@@ -39,7 +39,7 @@ def settings(found: Sequence[Found], args: Sequence[str]) -> dict[str, Any]:
             one = equals[head.lstrip("+")]
             set_[one.name] = typed(one, value)
             continue
-        if not word.startswith("-"):
+        if not word.startswith("-") and (word not in on or on[word].equals):
             continue
         if word in off:
             set_[off[word].name] = False

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from .classes import Classes, Field, Function, Spelling, add, parameters
+from .classes import Classes, Field, Function, add, parameters
 from .folding import UNKNOWN, dotted, fold
 from .found import Comments, Found, Kind, Module, Reading, annotated, keyword, kind_of, plain, scalars, usable
+from .spellings import Spelling
 
 _TYPER = Spelling(kebab=True, boolean="--{name}|--{no}")
 _FIRE = Spelling(template="--{name}={value}", nested="flat", boolean="--{name}=True|--{name}=False")

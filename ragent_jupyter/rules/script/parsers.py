@@ -104,7 +104,9 @@ class _Argparse:
         values = self.tables.items(items, self.module, names)
         if isinstance(values, list) and len(values) <= 300:
             for value in values:
-                self.block(body, {**names, **bound(target, value)}, depth)
+                within = {**names, **bound(target, value)}
+                self.block(body, within, depth)
+                names |= {name: table for name, table in within.items() if name in names and isinstance(table, dict)}
                 if isinstance(value, dict) and isinstance(target, ast.Name):
                     self.block(body, {**names, **{f"{target.id}.{k}": v for k, v in value.items()}}, depth)
             return
@@ -229,6 +231,9 @@ class _Argparse:
             return None
         dest = fold(options.get("dest"), names)
         default = fold(options["default"], names) if "default" in options else UNKNOWN
+        node = options.get("default")
+        if default is UNKNOWN and isinstance(node, ast.Call) and len(node.args) == 1 and dotted(node.func) in names:
+            default = fold(node.args[0], names)  # kind(value), of a kind that was made before
         found = Found(
             name=name,
             style="argparse",
@@ -424,6 +429,8 @@ def module_of(path: str, source: str, *, main: bool) -> Module:
 def asked_by(module: Module) -> set[str]:
     """Names of the functions that a module calls, and of the classes that its own build on."""
     found = {dotted(call.func).split(".")[-1] for call in _calls(module.tree)}
+    marks = [d for node in ast.walk(module.tree) for d in getattr(node, "decorator_list", [])]
+    found |= {dotted(mark).split(".")[-1] for mark in marks}
     bases = [base for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef) for base in node.bases]
     return (found | {dotted(base).split(".")[-1] for base in bases}) - {""}
 
@@ -439,10 +446,14 @@ def makes_options(module: Module, called: AbstractSet[str], taken: AbstractSet[s
                 return True
     for node in ast.walk(module.tree):
         named = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in called
-        if named and any(_adds(part) or _is_absl(part) for part in ast.walk(node)):
+        if named and any(_adds(part) or _is_absl(part) or _is_click(part) for part in ast.walk(node)):
             return True
     return False
 
 
 def _is_absl(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and ABSL.search(dotted(node.func)) is not None
+
+
+def _is_click(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and dotted(node.func) in ("click.option", "click.argument")

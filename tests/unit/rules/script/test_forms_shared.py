@@ -1,0 +1,301 @@
+"""Options that other modules, tables and files declare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .forms import Form, wrong
+
+FORMS: list[Form] = [
+    Form(
+        "custom add_arg(name, default) helper",
+        {
+            "train.py": """
+import argparse
+parser = argparse.ArgumentParser()
+def arg(name, default, help=""):
+    parser.add_argument(f"--{name}", type=type(default), default=default, help=help)
+arg("lr", 0.1)
+arg("width", 64)
+""",
+        },
+        {"lr": 0.1, "width": 64},
+    ),
+    Form(
+        "functools.partial add_argument",
+        {
+            "train.py": """
+import argparse, functools
+from utils import add_arguments
+parser = argparse.ArgumentParser()
+add_arg = functools.partial(add_arguments, argparser=parser)
+add_arg('batch_size', int, 32, "Minibatch size.")
+add_arg('learning_rate', float, 1e-3, "lr")
+""",
+            "utils.py": """
+def add_arguments(argname, type, default, help, argparser, **kwargs):
+    type = strtobool if type == bool else type
+    argparser.add_argument("--" + argname, default=default, type=type, help=help, **kwargs)
+""",
+        },
+        {"batch_size": 32, "learning_rate": 0.001},
+    ),
+    Form(
+        "argparse shorthand",
+        {
+            "train.py": """
+from argparse import ArgumentParser as AP
+def build(p=None):
+    p = p or AP()
+    a = p.add_argument
+    a("--lr", type=float, default=0.1)
+    return p
+build().parse_args()
+""",
+        },
+        {"lr": 0.1},
+    ),
+    Form(
+        "argparse walrus / try",
+        {
+            "train.py": """
+import argparse
+if __name__ == "__main__":
+    with open("x") as fh:
+        (p := argparse.ArgumentParser()).add_argument("--lr", type=float, default=0.1)
+    match 1:
+        case 1:
+            p.add_argument("--wd", type=float, default=0.2)
+""",
+        },
+        {"lr": 0.1, "wd": 0.2},
+    ),
+    Form(
+        "vars over config class to argparse",
+        {
+            "train.py": """
+import argparse
+from config import Config
+parser = argparse.ArgumentParser()
+for k, v in vars(Config).items():
+    if not k.startswith('_'):
+        parser.add_argument(f'--{k}', type=type(v), default=v)
+""",
+            "config.py": """
+class Config:
+    lr = 0.1
+    width = 64
+""",
+        },
+        {"lr": 0.1, "width": 64},
+    ),
+    Form(
+        "Config().__dict__ loop",
+        {
+            "train.py": """
+import argparse
+class Config:
+    def __init__(self):
+        self.lr = 0.1
+        self.width = 64
+parser = argparse.ArgumentParser()
+cfg = Config()
+for k, v in cfg.__dict__.items():
+    parser.add_argument('--' + k, type=type(v), default=v)
+""",
+        },
+        {"lr": 0.1, "width": 64},
+    ),
+    Form(
+        "dict loop with DEFAULTS and update",
+        {
+            "train.py": """
+import argparse
+DEFAULTS = {"lr": 0.1}
+DEFAULTS.update(width=64)
+DEFAULTS["wd"] = 0.2
+parser = argparse.ArgumentParser()
+for key in DEFAULTS:
+    parser.add_argument('--%s' % key, type=type(DEFAULTS[key]), default=DEFAULTS[key])
+""",
+        },
+        {"lr": 0.1, "width": 64, "wd": 0.2},
+    ),
+    Form(
+        "argparse yaml defaults -> args",
+        {
+            "train.py": """
+import argparse, yaml
+parser = argparse.ArgumentParser()
+with open('configs/base.yaml') as f:
+    defaults = yaml.safe_load(f)
+for k, v in defaults.items():
+    parser.add_argument(f'--{k}', type=type(v), default=v)
+args = parser.parse_args()
+""",
+            "configs/base.yaml": """
+lr: 0.1
+width: 64
+""",
+        },
+        {"lr": 0.1, "width": 64},
+    ),
+    Form(
+        "dreamer yaml defaults",
+        {
+            "train.py": """
+import argparse, yaml, pathlib, sys
+import tools
+parser = argparse.ArgumentParser()
+parser.add_argument("--configs", nargs="+")
+args, remaining = parser.parse_known_args()
+configs = yaml.safe_load((pathlib.Path(sys.argv[0]).parent / "configs.yaml").read_text())
+defaults = {}
+for name in ["defaults", *(args.configs or [])]:
+    defaults.update(configs[name])
+parser = argparse.ArgumentParser()
+for key, value in sorted(defaults.items(), key=lambda x: x[0]):
+    arg_type = tools.args_type(value)
+    parser.add_argument(f"--{key}", type=arg_type, default=arg_type(value))
+""",
+            "configs.yaml": """
+defaults:
+  lr: 0.1
+  model: {width: 64}
+""",
+        },
+        {"lr": 0.1},
+    ),
+    Form(
+        "set_defaults from dict",
+        {
+            "train.py": """
+import argparse
+p = argparse.ArgumentParser()
+p.add_argument('--lr', type=float)
+p.set_defaults(**{"lr": 0.4})
+""",
+        },
+        {"lr": 0.4},
+    ),
+    Form(
+        "method-of-class parser in same file",
+        {
+            "train.py": """
+import argparse
+class Trainer:
+    @classmethod
+    def add_args(cls, parser):
+        parser.add_argument('--lr', type=float, default=0.1)
+    @property
+    def parser(self):
+        p = argparse.ArgumentParser()
+        p.add_argument('--wd', type=float, default=0.3)
+        return p
+Trainer.add_args(argparse.ArgumentParser())
+""",
+        },
+        {"lr": 0.1, "wd": 0.3},
+    ),
+    Form(
+        "two-level import of arguments",
+        {
+            "train.py": """
+from core.engine import run
+run()
+""",
+            "core/engine.py": """
+from core.options import make_parser
+def run():
+    args = make_parser().parse_args()
+""",
+            "core/options.py": """
+import argparse
+def make_parser():
+    p = argparse.ArgumentParser()
+    p.add_argument('--lr', type=float, default=0.1)
+    return p
+""",
+        },
+        {"lr": 0.1},
+    ),
+    Form(
+        "main from other module (cli shim)",
+        {
+            "train.py": """
+from pkg.cli import main
+if __name__ == '__main__':
+    main()
+""",
+            "pkg/cli.py": """
+import argparse
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('--lr', type=float, default=0.1)
+    p.parse_args()
+""",
+        },
+        {"lr": 0.1},
+    ),
+    Form(
+        "cli shim click",
+        {
+            "train.py": """
+from pkg.cli import main
+if __name__ == '__main__':
+    main()
+""",
+            "pkg/cli.py": """
+import click
+@click.command()
+@click.option('--lr', default=0.1)
+def main(lr):
+    pass
+""",
+        },
+        {"lr": 0.1},
+    ),
+    Form(
+        "cli shim fire/typer/tyro/hydra",
+        {
+            "train.py": """
+from pkg.cli import main
+if __name__ == '__main__':
+    main()
+""",
+            "pkg/cli.py": """
+import fire
+def train(lr=0.1, width: int = 64):
+    pass
+def main():
+    fire.Fire(train)
+""",
+        },
+        {"lr": 0.1, "width": 64},
+    ),
+    Form(
+        "cli shim typer",
+        {
+            "train.py": """
+from pkg.cli import app
+if __name__ == '__main__':
+    app()
+""",
+            "pkg/cli.py": """
+import typer
+app = typer.Typer()
+@app.command()
+def train(lr: float = 0.1, width: int = 64):
+    pass
+""",
+        },
+        {"lr": 0.1, "width": 64},
+    ),
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=[form.name for form in FORMS])
+def test_what_is_found(form: Form, tmp_path: Path) -> None:
+    assert wrong(form, tmp_path) == {}
