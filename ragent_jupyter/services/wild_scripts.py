@@ -122,6 +122,9 @@ def others(source: str, path: Path, cwd: Path, args: list[str]) -> dict[str, str
 def _configs(tree: ast.Module, path: Path, cwd: Path, args: list[str]) -> Iterator[Path]:
     """Files of settings in Python or gin that the command or the script names, and those on which they build."""
     texts = [word.partition("=")[2] or word for word in args]
+    for text in texts:
+        if text.endswith((".txt", ".cfg", ".conf", ".ini")) and "configargparse" in _modules(tree):
+            yield cwd / text
     texts += [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     waiting = [
         root / text.partition(":")[0]

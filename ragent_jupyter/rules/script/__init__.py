@@ -18,7 +18,7 @@ from .folding import UNKNOWN
 from .found import Found, Module, Reading, plain
 from .functions import read_click, read_fire, read_typer
 from .imported import imports, share, used_of
-from .overrides import read_gin, read_mmcv, read_named, read_sacred, read_yacs
+from .overrides import read_gin, read_lines, read_mmcv, read_named, read_sacred, read_yacs
 from .parsers import asked_by, makes_options, module_of, read_argparse
 from .ranges import searched
 from .roles import judge
@@ -102,6 +102,7 @@ def _read(modules: Sequence[Module], others: Mapping[str, str], where: Where, re
     read_named(modules, files, where.args, reading)
     read_yacs(modules, files, where.args, reading)
     read_mmcv(modules, where.args, reading)
+    read_lines(modules, others, where.args, reading)
     read_gin(modules, others, where.args, reading)
     read_sacred(modules, files, where.args, reading)
     hydra = False

@@ -327,6 +327,23 @@ def _entry(call: ast.Call, module: Module, imported: dict[str, str], classes: Cl
     if last in ("add_class_arguments", "add_dataclass_arguments") and len(call.args) > 1:
         nested = fold(call.args[1], module.names)
         prefix = f"{nested}." if isinstance(nested, str) else ""
+    if last == "overridable_config_cli" and nodes and isinstance(nodes[0], ast.Name):
+        table = next(
+            (
+                n.value
+                for n in ast.walk(module.tree)
+                if isinstance(n, ast.Assign) and dotted(n.targets[0]) == nodes[0].id
+            ),
+            None,
+        )  # {"default": ("as is", Config(lr=0.1)), …}: the first is read
+        first = table.values[0] if isinstance(table, ast.Dict) and table.values else None
+        made = first.elts[-1] if isinstance(first, ast.Tuple) and first.elts else first
+        if isinstance(made, ast.Call):
+            fields = classes.fields(classes.named(made))
+            for field in fields:
+                field.default = _made_with(made, module).get(field.name, field.default)
+            add(fields, spelling, classes, reading)
+            return
     for node in nodes:
         for one in node.elts if isinstance(node, ast.Tuple | ast.List) else [node]:
             name = classes.named(one)

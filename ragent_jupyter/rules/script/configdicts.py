@@ -8,7 +8,7 @@ from typing import Any
 
 from .folding import UNKNOWN, dotted, fold
 from .found import Comments, Found, Kind, Module, Reading, keyword, kind_of, plain, usable
-from .imported import imports
+from .imported import Import, imports
 from .vocabulary import word_set
 
 _MOST = 500  # leaves
@@ -152,7 +152,9 @@ class Filled:
         if _makes(node):
             return self.given(node, module, trees)
         full = dotted(node.func)
-        taken = next((one for one in imports(module, self.modules) if one.local == full and one.attr), None)
+        if module.taken is None:
+            module.taken = {one.local: one for one in imports(module, self.modules) if one.attr}
+        taken: Import | None = module.taken.get(full)
         places = [(taken.module, taken.attr)] if taken is not None else [(one, full) for one in (module, *self.modules)]
         found = [one for other, name in places for one in _functions(other, name, name.split(".")[-1])]
         # `Learner.get_default_config()`: that class's own before a function that is called alike.

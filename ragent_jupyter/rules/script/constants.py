@@ -82,6 +82,10 @@ def _of_module(
     filled = Filled(modules)
     for name, value, line in _assigned(module.tree.body):
         capitals = bool(_CAPITALS.match(name)) and len(name) > 1
+        for word in _given(value, classes) if alone and (only is None or name in only) else ():
+            one = fold(word.value, module.names)  # what it is made with wins over the class
+            if one is not UNKNOWN:
+                _add(module, reading, str(word.arg), f"{file}{name}.", one, word.value.lineno, sure=True)
         if (
             name.startswith("_")
             or counts[name] > 1
@@ -103,7 +107,22 @@ def _of_module(
             for found in reading.found[at:]:
                 found.computed = found.computed or name in used  # set by the option that has it for its default
     if alone:
-        _settings_classes(module, classes, reading, file, only)
+        _settings_classes(module, modules, classes, reading, file, only)
+
+
+def _given(value: ast.expr, classes: Classes) -> list[ast.keyword]:
+    """What an instance of a class of settings is made with, also within another call: `GPT(GPTConfig(n_layer=12))`."""
+    inner = value.args[0] if isinstance(value, ast.Call) and value.args else value
+    for call in (value, inner):
+        name = classes.named(call) if isinstance(call, ast.Call) else ""
+        if isinstance(call, ast.Call) and name in classes.classes and _is_settings(classes.classes[name][0]):
+            return [word for word in call.keywords if word.arg and usable(word.arg)]
+    return []
+
+
+def _is_settings(node: ast.ClassDef) -> bool:
+    marked = any("dataclass" in dotted(d.func if isinstance(d, ast.Call) else d) for d in node.decorator_list)
+    return marked or bool(_SETTINGS.search(node.name))
 
 
 def _assigned(body: list[ast.stmt], depth: int = 0) -> Iterator[tuple[str, ast.expr, int]]:
@@ -172,18 +191,32 @@ def _add(
     )
 
 
-def _settings_classes(module: Module, classes: Classes, reading: Reading, file: str, only: set[str] | None) -> None:
-    for node in module.tree.body:
-        if not isinstance(node, ast.ClassDef) or (only is not None and node.name not in only):
-            continue
-        marked = any("dataclass" in dotted(d.func if isinstance(d, ast.Call) else d) for d in node.decorator_list)
-        if not (marked or _SETTINGS.search(node.name)) or node.name not in classes.classes:
+def _settings_classes(
+    module: Module, modules: Sequence[Module], classes: Classes, reading: Reading, file: str, only: set[str] | None
+) -> None:
+    made = [n for one in modules for n in ast.walk(one.tree) if isinstance(n, ast.Call) and n.keywords]
+    held = {
+        classes.named(value)
+        for name, value, _ in _assigned(module.tree.body)
+        if isinstance(value, ast.Call) and (name == "opt" or _MODULES & set(words(name)))
+    }
+    nodes = [node for node in module.tree.body if isinstance(node, ast.ClassDef) and node.name in classes.classes]
+    for node in reversed(nodes):
+        if _is_settings(node) or node.name in held:
+            held |= {node.name, *map(dotted, node.bases)}
+    for node in nodes:
+        if node.name not in held or (only is not None and node.name not in only):
             continue
         owner = f"{file}{node.name}."
         init = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
         own = dict(_of_self(init)) if init is not None else {}
+        written = {name for name, _, _ in _assigned(node.body)}
+        # Where an instance is made with values of its own, those of the class have no say.
+        given = {word.arg for call in made if classes.named(call) == node.name for word in call.keywords}
         for field in classes.fields(node.name):
-            if field.file == module.path and not field.inner and not (field.positional and field.name not in own):
+            if field.name in given or (field.name not in own and field.name not in written):
+                continue
+            if field.file == module.path and not field.inner:
                 at = len(reading.found)
                 _add(module, reading, field.name, owner, field.default, field.line, sure=True)
                 for found in reading.found[at:]:
@@ -192,6 +225,8 @@ def _settings_classes(module: Module, classes: Classes, reading: Reading, file: 
                     if found.kind == "int" and field.kind == "float":
                         found.kind = "float"
         for name, value in own.items():
+            if name in given:
+                continue
             folded = fold(value, module.names)
             if not name.startswith("_") and (folded is not UNKNOWN or _literal(value)):
                 _add(module, reading, name, owner, folded, value.lineno, sure=True)

@@ -51,12 +51,14 @@ class Found(Struct, kw_only=True):
 
 
 class Module(Struct, kw_only=True):
-    """A parsed file. names: its constants."""
+    """A parsed file. names: its constants. taken: by local name, what it imports of other modules, once that was asked
+    for."""
 
     path: str
     source: str
     tree: ast.Module
     names: dict[str, Any]
+    taken: dict[str, Any] | None = None
 
 
 class Reading(Struct):

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from .configdicts import Filled, Tree, flat, flattened
+from .current import typed
 from .folding import UNKNOWN, dotted, fold
 from .found import Comments, Found, Module, Reading, kind_of, plain, usable
 from .yamls import Files, named_by
 
+LINES = (".txt", ".cfg", ".conf", ".ini")  # files of `key = value`
 _MOST = 1000
 _GIN = re.compile(r"^\s*([A-Za-z_][\w./]*\.\w+)\s*=\s*(.+?)\s*(?:#.*)?$")
 _GIN_FLAGS = ("gin_param", "gin_params", "gin_binding", "gin_bindings", "gin_bind")
@@ -37,6 +39,8 @@ def read_yacs(modules: Sequence[Module], files: Files, args: Sequence[str], read
             if tree:
                 settings |= {key: value for key, value in _of(tree).items() if key not in settings}
     _yamls(settings, modules[0], files, args)
+    if option is None and any("default_argument_parser" in module.source for module in modules):
+        _tell(settings, modules, files, reading, "{name} {value}", "argparse")  # detectron2's own
     if settings and option is not None:
         ready = option.positional or any(word in args for word in option.spellings)
         _tell(settings, modules, files, reading, "{name} {value}" if ready else "", "argparse", behind=option)
@@ -185,6 +189,20 @@ def read_named(modules: Sequence[Module], files: Files, args: Sequence[str], rea
     if whole:
         rest = {k: v for k, v in settings.items() if k not in have and not k.endswith("class_path")}
         _tell(rest, modules, files, reading, "--{name} {value}", "dataclass", options=True)
+
+
+def read_lines(modules: Sequence[Module], others: Mapping[str, str], args: Sequence[str], reading: Reading) -> None:
+    """`key = value` of the file that the command gives configargparse: they take the place of the defaults."""
+    if not any("configargparse" in module.source for module in modules):
+        return
+    have = {word: found for found in reading.found for word in (found.name, found.dest, found.name.replace("-", "_"))}
+    words = [posixpath.normpath(word.partition("=")[2] or word) for word in args]
+    for text in [others[word] for word in words if word in others and word.endswith(LINES)]:
+        for line in text.splitlines():
+            name, equals, value = line.partition("#")[0].partition("=")
+            found = have.get(name.strip().replace("-", "_"))
+            if found is not None and equals and not found.many:
+                found.default = typed(found, value.strip())
 
 
 def _of(tree: Tree) -> Settings:

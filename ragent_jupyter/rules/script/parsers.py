@@ -141,11 +141,23 @@ class _Argparse:
             if isinstance(node.value, ast.Call) and dotted(node.value.func).split(".")[-1] == "partial":
                 first = dotted(node.value.args[0]).split(".")[-1] if node.value.args else ""
                 self.partial |= {name: (first, node.value.keywords)} if first in self.helpers else {}
-            value = fold(node.value, names)
+            value = self.popped(node.value, names)
+            value = fold(node.value, names) if value is UNKNOWN else value
             table = self.tables.table(node.value, self.module, names) if value is UNKNOWN else None
             names[name] = value if table is None else table
             if isinstance(node.value, ast.Name) and value is UNKNOWN:
                 self.renamed[name] = node.value.id
+
+    def popped(self, node: ast.expr, names: dict[str, Any]) -> Any:
+        """`table.pop("flags")`: the value, and the table is without it."""
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "pop"):
+            return UNKNOWN
+        owner, key = dotted(node.func.value), fold(node.args[0], names) if node.args else UNKNOWN
+        table = names.get(owner)
+        if not isinstance(table, dict) or not isinstance(key, str) or key not in table:
+            return UNKNOWN
+        names[owner] = {name: value for name, value in table.items() if name != key}
+        return table[key]
 
     # --- calls ------------------------------------------------------------------------------------------------------
     def call(self, call: ast.Call, names: dict[str, Any], depth: int) -> None:
