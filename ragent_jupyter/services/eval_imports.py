@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ragent_jupyter.domain.wild import Setup
+from ragent_jupyter.rules.script.readable import tree_of
 from ragent_jupyter.rules.wild_paths import path_refused
 
 MOST_MODULES = 500
@@ -27,7 +28,7 @@ def named(source: bytes) -> list[tuple[int, str]]:
     [(0, 'a.b'), (1, 'c'), (1, 'c.d'), (0, 'e')]
     """
     try:
-        tree = ast.parse(source)
+        tree, _ = tree_of(source.decode("utf-8", "replace"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     found: list[tuple[int, str]] = []

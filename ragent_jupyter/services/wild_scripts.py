@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ragent_jupyter.domain.errors import BadInput, CannotBeDone
 from ragent_jupyter.rules.script import Where
+from ragent_jupyter.rules.script.readable import tree_of
 
 MOST_BYTES = 1_000_000  # of the script; a longer one was generated
 _MODULES = 40
@@ -76,7 +77,7 @@ def text_of(path: Path) -> str:
 def others(source: str, path: Path, cwd: Path, args: list[str]) -> dict[str, str]:
     """Further files, by path relative to cwd: modules that the script imports, and the YAML that it names."""
     try:
-        tree = ast.parse(source)
+        tree, _ = tree_of(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     found: dict[str, str] = {}
@@ -90,7 +91,7 @@ def others(source: str, path: Path, cwd: Path, args: list[str]) -> dict[str, str
         found[_relative(module, cwd)] = text
         if module.suffix == ".py":
             try:
-                waiting.append((module, ast.parse(text), 1))
+                waiting.append((module, tree_of(text)[0], 1))
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 continue
     while waiting and len(found) < _MODULES:
@@ -105,7 +106,7 @@ def others(source: str, path: Path, cwd: Path, args: list[str]) -> dict[str, str
             found[_relative(module, cwd)] = text
             try:
                 if depth < 2:
-                    inner = ast.parse(text)
+                    inner, _ = tree_of(text)
                     waiting.append((module, inner, depth + 1))
                     parsed.append((module, inner))
             except (SyntaxError, ValueError, RecursionError, MemoryError):

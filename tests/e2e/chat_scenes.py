@@ -273,8 +273,9 @@ def _busy() -> tuple[ChatDoor, Scene]:
         open_chat(page)
         turn = door.begin("ses_a", "Is the learning rate the reason?")
         door.add_part(turn, ThinkingPart, text="Look at the gradient norms before step 412, then", status="done")
+        said = "".join(f"read {n:,} of 2,000 points\n" for n in range(100, 1300, 100))
         running = tool(door, turn, "metric_series", "Read grad_norm of resnet-lr-0.01-s3", status="running",
-                       started_at=time.time() - 3, ended_at=None, progress="".join(f"read {n:,} of 2,000 points\n" for n in range(100, 1300, 100)))  # fmt: skip
+                       started_at=time.time() - 3, ended_at=None, progress=said)  # fmt: skip
         door.tell("sessions", "part_update", running)
         part = door.add_part(turn, TextPart)
         for piece in (

@@ -69,7 +69,10 @@ def _module(path: str, source: str, reading: Reading, *, main: bool = False) -> 
         reading.note(f"{path} is longer than {_LONGEST // 1000} kB: it was not read.")
         return None
     try:
-        return module_of(path, source.lstrip("\ufeff"), main=main)
+        module = module_of(path, source.lstrip("\ufeff"), main=main)
+        for line, why in module.over[:3]:
+            reading.note(f"{path}:{line}: this is no Python that can be read: {why}. It was passed over.")
+        return module
     except SyntaxError as error:
         reading.note(f"{path}:{error.lineno or 1}: this is no Python that can be read: {error.msg}.")
     except (ValueError, RecursionError, MemoryError) as error:

@@ -52,12 +52,13 @@ class Found(Struct, kw_only=True):
 
 class Module(Struct, kw_only=True):
     """A parsed file. names: its constants. taken: by local name, what it imports of other modules, once that was asked
-    for."""
+    for. over: lines that could not be read, with why."""
 
     path: str
     source: str
     tree: ast.Module
     names: dict[str, Any]
+    over: list[tuple[int, str]] = []
     taken: dict[str, Any] | None = None
 
 

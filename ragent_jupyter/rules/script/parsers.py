@@ -11,6 +11,7 @@ from .abslflags import ABSL
 from .classes import Classes
 from .folding import UNKNOWN, bound, constants, dotted, fold, updated
 from .found import Comments, Found, Kind, Module, Reading, keyword, kind_of, plain, scalars, text_of, usable
+from .readable import tree_of
 from .tables import Tables
 from .vocabulary import EVALUATION, words
 
@@ -428,14 +429,14 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 
 def module_of(path: str, source: str, *, main: bool) -> Module:
-    """Raises SyntaxError, ValueError, RecursionError, MemoryError where the source is no Python.
+    """Raises SyntaxError, ValueError, RecursionError, MemoryError where too little of the source is Python.
 
     main: it is executed, so that what stands under `if __name__ == "__main__"` counts.
     """
-    tree = ast.parse(source, filename=path)
+    tree, over = tree_of(source, path)
     names = constants(tree)
     names["__name__"] = "__main__" if main else "module"
-    return Module(path=path, source=source, tree=tree, names=names)
+    return Module(path=path, source=source, tree=tree, names=names, over=over)
 
 
 def asked_by(module: Module) -> set[str]:

@@ -51,6 +51,11 @@ def test_all_that_is_imported_from_the_project_counts_and_nothing_else(root: Pat
     assert set(look(root, "train.py")) == {"train.py", "unused.py"}
 
 
+def test_a_line_of_another_python_hides_no_import(root: Path) -> None:
+    (root / "evaluate.py").write_text("from scoring.tables import rows\nprint 'the score'\nx = rows(async=True) !\n")
+    assert "scoring/tables.py" in look(root, "evaluate.py")
+
+
 def test_nothing_outside_the_project_is_taken_along(root: Path) -> None:
     (root / "evaluate.py").write_text("from .. import outside\nfrom ..outside import x\nimport os.path")
     assert set(look(root, "evaluate.py")) == {"evaluate.py"}
