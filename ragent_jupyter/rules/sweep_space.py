@@ -169,6 +169,8 @@ def command_for(command: str, params: dict[str, Any], flag: str, flags: Mapping[
     'python t.py --amp --lr 0.1'
     >>> command_for("python t.py", {"amp": False}, "--{name} {value}", {"amp": "--amp|"})
     'python t.py'
+    >>> command_for("python t.py", {"LR": 0.1, "seed": 3}, "--{name} {value}", {"LR": "LR {value}"})
+    'python t.py --seed 3 LR 0.1'
     >>> command_for("python train.py", {"lr": 0.1, "act": "a;b"}, "--{name} {value}")
     "python train.py --lr 0.1 --act 'a;b'"
     >>> command_for("python train.py lr={lr}", {"lr": 0.1}, "--{name} {value}")
@@ -184,7 +186,8 @@ def command_for(command: str, params: dict[str, Any], flag: str, flags: Mapping[
             extra.append(_by_template(own[name], name, params[name]))
         elif flag:
             extra.append(flag.replace("{name}", shlex.quote(name)).replace("{value}", word))
-    extra = [one for one in extra if one]
+    # `KEY VALUE` pairs last: a parser that takes the rest of the line for them takes options that follow, too.
+    extra = sorted((one for one in extra if one), key=lambda one: not one.startswith("-"))
     # All at once: a value that reads like "{other}" must not be filled in again, inside its quotes.
     named = "|".join(re.escape("{" + name + "}") for name in words)
     if named:

@@ -30,7 +30,7 @@ def test_switches() -> None:
 
 
 def test_each_has_its_own_and_the_rest_the_common_one() -> None:
-    assert made(lr=0.1, h="a b", other=3) == "t --lr=0.1 'h=a b' --other 3"
+    assert made(lr=0.1, h="a b", other=3) == "t --lr=0.1 --other 3 'h=a b'", "pairs without dashes last"
     assert command_for("t {lr}", {"lr": 0.1}, "--{name} {value}", FLAGS) == "t 0.1"
     assert made(set="{value}") == "t --ragent-set 'set={value}'", "a value that reads like a place is filled in once"
 
