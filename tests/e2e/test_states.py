@@ -155,11 +155,13 @@ def test_an_engine_that_goes_away_leaves_the_picture_and_says_how_old_it_is(at: 
     expect(page.locator(".rg-stale")).to_have_count(0)
     door.refuse(503, "The engine of /p does not answer.", "It is started again with the next request.")
     door.drop()
-    expect(page.locator(".rg-notice")).to_contain_text("What you see is old. The engine of /p does not answer.")
+    expect(page.locator(".rg-notice").first).to_contain_text("What you see is old. The engine of /p does not answer.")
     expect(page.locator(".rg-stale")).to_contain_text("not connected, as of")
     expect(page.locator(".rg-row")).to_be_visible()
-    door.refusal = None
+    asked = door.asked.count("GET status")
     page.get_by_role("button", name="Try again").click()
+    until(lambda: door.asked.count("GET status") > asked, "it is tried again")
+    door.refusal = None
     expect(page.locator(".rg-notice")).to_have_count(0)
 
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ApiError } from '../api';
 import { columns, lineFacts } from '../models/chartdata';
 import { extended, SeriesModel } from '../models/series';
 import {
@@ -68,6 +69,32 @@ describe('a chart', () => {
     await new Promise(resolve => setTimeout(resolve, 20));
     // Nothing new: views are not told, the object stays the same.
     expect(model.chart()).toBe(before);
+    model.stop();
+    project.release();
+  });
+
+  it('takes a refusal away with the next answer, also one that brings nothing new', async () => {
+    const { played, model, since, ring, project } = await charting((_, n) => [
+      aSeries('run_a', 'loss', {
+        x: n === 0 ? [1] : [],
+        last: n === 0 ? [5] : [],
+        cursor: 'c1',
+        reset: false
+      })
+    ]);
+    model.start();
+    await until(() => model.chart().phase === 'ready');
+    const answers = played.routes['GET metrics/series'];
+    played.routes['GET metrics/series'] = () => {
+      throw new ApiError(503, 'missing_part', 'No engine.', 'Wait.');
+    };
+    ring();
+    await until(() => model.chart().error !== null);
+    const asked = since.length;
+    played.routes['GET metrics/series'] = answers;
+    ring();
+    await until(() => since.length > asked && model.chart().error === null);
+    expect(model.chart().lines[0].last).toEqual([5]);
     model.stop();
     project.release();
   });

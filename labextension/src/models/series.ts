@@ -168,7 +168,9 @@ export class SeriesModel {
     const lines = new Map(
       this._chart.lines.map(line => [keyOf(line.run, line.name), line])
     );
-    let changed = !delta || this._chart.phase !== 'ready';
+    // An answer takes a refusal away, also where it brings nothing new.
+    const { phase, error } = this._chart;
+    let changed = !delta || phase !== 'ready' || error !== null;
     for (const more of told) {
       const key = keyOf(more.run, more.name);
       const line = lines.get(key);
