@@ -17,11 +17,10 @@ from __future__ import annotations
 import ast
 import os
 import sys
-import tokenize
 
 TYPE_CHECKING = False  # typing is not imported at run time: it would cost a good part of our start
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 OPTION = "--ragent-set"
@@ -168,9 +167,7 @@ def put_in(held: ast.expr, name: str, value: Any) -> int:
 def changed(path: str, values: dict[str, Any]) -> ast.Module:
     """The script's tree with the constants set. Raises Refused, OSError, SyntaxError."""
     with open(path, "rb") as file:
-        encoding, _ = tokenize.detect_encoding(file.readline)
-    with open(path, encoding=encoding) as text:
-        tree = ast.parse(text.read(), path)
+        tree = ast.parse(file.read(), path)  # bytes: the parser itself sees in which encoding they are
     for name in values:
         if not put(tree.body, name, values[name]):
             known = ", ".join(sorted({found for found, _, _ in pairs(tree.body)})) or "nothing"
@@ -178,15 +175,18 @@ def changed(path: str, values: dict[str, Any]) -> ast.Module:
     return tree
 
 
-def watched(trees: dict[str, ast.Module]) -> None:
-    """From now on the modules of these files (by real path) are imported as the trees that are given."""
-    import atexit
+def watched(trees: dict[str, ast.Module], names: list[str]) -> set[str]:
+    """From now on the modules of these files (by real path) are imported as the trees that are given.
+
+    names: the files as they were named, which may be links.  Returns those that were not imported yet, kept up to date.
+    """
     import importlib.machinery
     import importlib.util
     import os  # again, as names of this function: the module's own are taken away before the script starts
     import sys
 
-    stems = {os.path.basename(os.path.dirname(p) if os.path.basename(p) == "__init__.py" else p[:-3]) for p in trees}
+    files = [*trees, *names]
+    stems = {os.path.basename(os.path.dirname(p) if os.path.basename(p) == "__init__.py" else p[:-3]) for p in files}
     left = set(trees)
 
     class Loader(importlib.machinery.SourceFileLoader):
@@ -213,19 +213,16 @@ def watched(trees: dict[str, ast.Module]) -> None:
                 return spec
             return None
 
-    def said() -> None:
-        for place in sorted(left):
-            sys.stderr.write(f"with_constants: {place} was never imported: what was set in it had no effect.\n")
-
     finder: Any = Finder()
     sys.meta_path.insert(0, finder)
-    atexit.register(said)
+    return left
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> Callable[[], None]:
+    """What executes the script. Raises Refused."""
     if not argv or argv[0].startswith("-"):
         raise Refused(f"usage: with_constants.py SCRIPT ARGS… {OPTION} NAME=VALUE …")
-    path = argv[0]
+    path = os.path.join(argv[0], "__main__.py") if os.path.isdir(argv[0]) else argv[0]
     own, values = asked(argv[1:])
     files: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
@@ -241,21 +238,37 @@ def main(argv: list[str]) -> None:
     except OSError as error:
         raise Refused(f"{place} cannot be read: {error.strerror}.") from None
     code = compile(tree, path, "exec", dont_inherit=True)
-    if trees:
-        watched(trees)
-    sys.argv = [path, *own]
+    left = watched(trees, list(files)) if trees else set()
+    sys.argv = [argv[0], *own]
     sys.path[0] = os.path.dirname(os.path.realpath(path))
-    # In the place of this module: what is pickled looks for its classes in `__main__`.
-    scope = sys.modules["__main__"].__dict__
-    kept = {name: scope[name] for name in ("__name__", "__builtins__")}
-    scope.clear()
-    scope.update(kept, __file__=path, __doc__=None, __package__=None, __spec__=None, __cached__=None, __loader__=None)
-    exec(code, scope)
+    tell, end = sys.stderr, sys.exit  # this module's names are gone when they are needed
+
+    def execute() -> None:
+        # In the place of this module: what is pickled looks for its classes in `__main__`.
+        scope = sys.modules["__main__"].__dict__
+        kept = {name: scope[name] for name in ("__name__", "__builtins__")}
+        scope.clear()
+        scope.update(
+            kept, __file__=path, __doc__=None, __package__=None, __spec__=None, __cached__=None, __loader__=None
+        )
+        try:
+            exec(code, scope)
+        except SystemExit as ended:
+            if ended.code or not left:
+                raise
+        # Values that were set in a file that nobody imports were not tried: the run must not count as if they were.
+        for place in sorted(left):
+            tell.write(f"with_constants: {place} was never imported: what was set in it had no effect.\n")
+        if left:
+            end(2)
+
+    return execute
 
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        script = main(sys.argv[1:])
     except Refused as refusal:
         sys.stderr.write(f"with_constants: {refusal}\n")
         sys.exit(2)
+    script()  # outside of `try`: by now no name of ours is left to compare an exception with

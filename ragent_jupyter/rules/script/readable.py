@@ -12,10 +12,10 @@ import re
 # What is common in scripts of before 2020, in words of today that mean the same to a reader of options.
 _OLD = (
     (re.compile(r"\basync(?=\s*=[^=])"), "async_"),  # an argument's name until 3.6
-    (re.compile(r"^(\s*)print\b(?!\s*[(=.,)\]:]|\s*$).*$", re.M), r"\1pass"),
-    (re.compile(r"^(\s*except\s+[\w.()\s,]+?)\s*,\s*\w+\s*:", re.M), r"\1:"),
+    (re.compile(r"^([ \t]*)print\b(?![ \t]*[(=.,)\]:]|[ \t]*$).*$", re.M), r"\1pass"),
+    (re.compile(r"^([ \t]*except[ \t]+[\w.() \t,]{1,200}?)[ \t]*,[ \t]*\w+[ \t]*:", re.M), r"\1:"),
 )
-_TEXTS = re.compile(r"""(["'])(?:\\.|(?!\1).)*\1|#.*""")
+_TEXTS = re.compile(r"""(["'])(?:\\.|(?!\1)[^\\])*(?:\1|\\?$)|#.*""")  # one that does not close ends with its line
 _MOST = 40  # lines that are passed over; a file with more is something else
 
 

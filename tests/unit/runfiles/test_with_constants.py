@@ -118,7 +118,7 @@ def test_it_needs_nothing_but_an_old_python() -> None:
 
     tree = ast.parse(Path(with_constants.__file__).read_text(), feature_version=(3, 8))
     names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    assert names == {"ast", "atexit", "importlib.machinery", "importlib.util", "os", "sys", "tokenize"}
+    assert names == {"ast", "importlib.machinery", "importlib.util", "os", "sys"}
 
 
 FORMS = """
@@ -169,4 +169,39 @@ def test_a_module_that_is_not_there_and_one_that_is_never_imported(script: Path)
     assert ran.returncode == 2 and "nope.py cannot be read" in ran.stderr
     (script.parent / "unused.py").write_text("LR = 1\n")
     ran = run(script, "--ragent-set", "unused.py:LR=2")
-    assert ran.returncode == 0 and "never imported" in ran.stderr
+    assert ran.returncode == 2 and "never imported" in ran.stderr, "its values were not tried"
+    script.write_text("import sys\nsys.exit(0)\n")
+    assert run(script, "--ragent-set", "unused.py:LR=2").returncode == 2
+    script.write_text("raise ValueError('its own')\n")
+    ran = run(script, "--ragent-set", "unused.py:LR=2")
+    assert ran.returncode == 1 and ran.stderr.endswith("ValueError: its own\n")
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "last"),
+    [
+        ("sys.exit()", 0, ""),
+        ("sys.exit(7)", 7, ""),
+        ("sys.exit('no data')", 1, "no data\n"),
+        ("raise ValueError('CUDA out of memory')", 1, "ValueError: CUDA out of memory\n"),
+    ],
+)
+def test_a_script_ends_as_it_would_by_itself(script: Path, end: str, code: int, last: str) -> None:
+    script.write_text(f"import sys\nLR = 0.1\n{end}\n")
+    ran = run(script, "--ragent-set", "LR=0.2")
+    assert ran.returncode == code and ran.stderr.endswith(last) and "NameError" not in ran.stderr
+    assert bool(ran.stderr) is bool(last)
+
+
+def test_a_folder_a_link_and_files_with_names_of_the_standard_library(script: Path) -> None:
+    folder = script.parent
+    (folder / "__main__.py").write_text("import json, sys, config\nprint(json.dumps([config.LR, sys.argv]))\n")
+    (folder / "real").mkdir()
+    (folder / "real" / "settings.py").write_text("LR = 0.1\n")
+    (folder / "config.py").symlink_to("real/settings.py")
+    for name in ("token", "tokenize"):
+        (folder / f"{name}.py").write_text("raise SystemExit('the wrong one')\n")
+    command = [sys.executable, with_constants.__file__, str(folder), "x", "--ragent-set", "config.py:LR=0.2"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env={"PYTHONPATH": str(folder)})
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == [0.2, [str(folder), "x"]]

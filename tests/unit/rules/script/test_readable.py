@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import textwrap
+import time
 
 import pytest
 from hypothesis import given
@@ -46,6 +48,26 @@ def test_an_unreadable_line_hides_no_option(line: str, inside: bool) -> None:
 def test_what_was_passed_over_is_said_with_its_line() -> None:
     source = f"import argparse\nparser = argparse.ArgumentParser()\n%time\n{LR}\nparser.parse_args()\n"
     assert any("train.py:3: this is no Python" in note for note in read_script(source, "train.py", {}, "").notes)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""\nThat\'s ' + "\\alpha " * 80 + '\n"""\n%matplotlib inline\n',
+        "x = '" + "\\" * 5000 + "\n",
+        "\n" * 40_000 + "!\n",
+        " \n" * 40_000 + "!x\n",
+        "'" * 20_000 + "\n!x",
+        "except " + "a, " * 20_000 + "\n!x",
+        "print " * 20_000 + "\n!x",
+    ],
+    ids=["an apostrophe and formulas", "backslashes", "blank lines", "blanks", "quotes", "commas", "prints"],
+)
+def test_hostile_lines_take_no_long_time(source: str) -> None:
+    began = time.process_time()
+    with contextlib.suppress(SyntaxError, MemoryError):
+        tree_of(source)
+    assert time.process_time() - began < 5.0, "what is not linear here takes minutes"
 
 
 def test_a_script_that_is_no_python_at_all_is_refused_with_its_first_error() -> None:
