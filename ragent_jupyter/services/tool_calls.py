@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,7 +25,43 @@ log = logging.getLogger("ragent.engine")
 
 _STOP_S = 0.8  # how long a tool may take to end itself; then it is cancelled
 TOLD = "tool_progress"
+_TELL_EVERY_S = 0.1
 _ASKED_AGAIN = 3  # how often a call whose files keep changing is shown anew
+
+
+class _Saying:
+    """What a running tool says, told now and then: looking through it for secrets takes its time."""
+
+    def __init__(self, seat: Seat, part: ToolPart) -> None:
+        self._seat = seat
+        self._part = part
+        self._newest = ""
+        self._loop = asyncio.get_running_loop()
+        self._next: asyncio.TimerHandle | None = None
+
+    def say(self, text: str) -> None:
+        self._newest = (self._newest + text)[-20_000:]
+        if self._next is None:
+            self._next = self._loop.call_later(_TELL_EVERY_S, self._tell)
+
+    def _tell(self) -> None:
+        self._next = None
+        part = self._part
+        # Cut at a line: half a key is none that can be recognised.
+        whole = self._newest if len(self._newest) < 20_000 else self._newest.partition("\n")[2]
+        told = ToolProgress(
+            session_id=part.session_id,
+            turn_id=part.turn_id,
+            part_id=part.id,
+            index=part.index,
+            tail=self._seat.kit.redact(whole)[-2000:],
+        )
+        self._seat.shell.ring_bell("sessions", TOLD, part.id, told)  # only the newest matters to who lags behind
+
+    def end(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+        self._seat.shell.hush(TOLD, self._part.id)
 
 
 class ToolCalls:
@@ -71,41 +107,30 @@ class ToolCalls:
             part, status="running", title=tool.spec.title, started_at=now, approval=part.approval
         )
         await self.seat.shell.commit([Change("part_update", running), *self.seat.status("streaming")])
-        context = self._context(running, answers)
+        saying = _Saying(self.seat, running)
+        context = self._context(running, answers, saying.say)
         stopping = asyncio.ensure_future(self.seat.stopping.wait())
         stopping.add_done_callback(lambda _: context.stop.set() if self.seat.stopping.is_set() else None)
         try:
             outcome: ToolOutcome = await self.seat.race(tool.run(args, context), grace_s=_STOP_S)
         finally:
             stopping.cancel()
-            self.seat.shell.hush(TOLD, part.id)
+            saying.end()
         if self.seat.stopping.is_set():
             await self._close(running, outcome, "stopped")
             raise Stopped
         return outcome
 
-    def _context(self, part: ToolPart, answers: Mapping[str, Any] | None = None) -> ToolContext:
-        newest = ""
-
-        def say(text: str) -> None:
-            nonlocal newest
-            newest = (newest + text)[-20_000:]  # a cut leaves half a key: far from what is shown
-            told = ToolProgress(
-                session_id=self.seat.session_id,
-                turn_id=self.seat.turn_id,
-                part_id=part.id,
-                index=part.index,
-                tail=self.seat.kit.redact(newest)[-2000:],
-            )
-            self.seat.shell.ring_bell("sessions", TOLD, part.id, told)  # only the newest matters to who lags behind
-
+    def _context(
+        self, part: ToolPart, answers: Mapping[str, Any] | None = None, said: Callable[[str], None] = lambda text: None
+    ) -> ToolContext:
         return ToolContext(
             session_id=self.seat.session_id,
             turn_id=self.seat.turn_id,
             call_id=part.id,  # ours: a provider may use an id twice
             mode=self.seat.turn.mode,
             by=self.seat.turn.message.by,
-            said=say,
+            said=said,
             answers=dict(answers or {}),
         )
 

@@ -148,7 +148,7 @@ def test_what_a_tool_says_is_shown_while_it_runs_and_is_not_told_afterwards() ->
         session = await desk.begin()
         await desk.say(session, "work")
         await asyncio.wait_for(desk.hands.slow_began.wait(), 5)
-        _, bells = desk.shell.bells_after(0, frozenset({"sessions"}))
+        bells = await desk.until(lambda: desk.shell.bells_after(0, frozenset({"sessions"}))[1])
         chat = begin(desk.sessions.read(session))
         for line in bells:
             chat = fold(chat, msgspec.json.decode(line))
