@@ -12,7 +12,8 @@ from .classes import Classes
 from .configdicts import Filled, flattened
 from .folding import UNKNOWN, dotted, fold
 from .found import Comments, Found, Module, Reading, kind_of, plain, usable
-from .imported import imports, used_of
+from .imported import Changes, imports, spawns, used_of
+from .roles import judge
 from .vocabulary import word_set, words
 
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9_]*\Z")
@@ -29,15 +30,24 @@ _SWITCH = "--ragent-set {name}=True|--ragent-set {name}=False"
 
 def read_constants(modules: Sequence[Module], classes: Classes, reading: Reading, alone: bool) -> None:
     """alone: the script has no command line, so that every plain constant that is set once may be a setting; else only
-    those in capitals that no option has for its default.
+    those in capitals that no option has for its default. One that may have no effect, as something is put in its place
+    later on, is not offered.
 
     The script's own, then those of the modules that it imports: of one that is named for settings all, of others those
     that the script takes.
     """
     used = set() if alone else {name for module in modules for name in _defaults_of_options(module.tree)}
-    _of_module(modules[0], modules, classes, reading, alone, used, None)
+    before = len(reading.found)
+    changes = Changes(modules, classes)
+    _of_module(modules[0], changes, classes, reading, alone, used, None)
     for module, names in _taken(modules, classes, alone):
-        _of_module(module, modules, classes, reading, alone, used, names)
+        _of_module(module, changes, classes, reading, alone, used, names)
+    starting = next((module for module in modules if spawns(module)), None)
+    if starting is not None and len(reading.found) > before:
+        del reading.found[before:]
+        reading.note(
+            f"Constants do not reach processes that are spawned, as {starting.path} starts them: none is offered."
+        )
 
 
 def _taken(modules: Sequence[Module], classes: Classes, alone: bool) -> list[tuple[Module, set[str] | None]]:
@@ -64,7 +74,7 @@ def _taken(modules: Sequence[Module], classes: Classes, alone: bool) -> list[tup
 
 def _of_module(
     module: Module,
-    modules: Sequence[Module],
+    changes: Changes,
     classes: Classes,
     reading: Reading,
     alone: bool,
@@ -72,6 +82,7 @@ def _of_module(
     only: set[str] | None,
 ) -> None:
     """only: names that count; None: all."""
+    modules = changes.modules
     main = modules[0] is module
     file = "" if main else posixpath.relpath(module.path, posixpath.dirname(modules[0].path) or ".") + ":"
     if not usable(file.replace(":", "x")) and file:
@@ -85,7 +96,7 @@ def _of_module(
         for word in _given(value, classes) if alone and (only is None or name in only) else ():
             one = fold(word.value, module.names)  # what it is made with wins over the class
             if one is not UNKNOWN:
-                _add(module, reading, str(word.arg), f"{file}{name}.", one, word.value.lineno, sure=True)
+                _add(module, changes, reading, str(word.arg), f"{file}{name}.", one, word.value.lineno, sure=True)
         if (
             name.startswith("_")
             or counts[name] > 1
@@ -100,14 +111,16 @@ def _of_module(
             for key, node, home in flattened(tree):
                 if home is module and usable(key):
                     one = fold(node, module.names)
-                    _add(module, reading, key, f"{file}{name}.", one, node.lineno, sure=True)
+                    _add(module, changes, reading, key, f"{file}{name}.", one, node.lineno, sure=True)
         elif (alone and capitals) or (folded is not UNKNOWN and (_literal(value) or capitals)):
+            if (main and changes.unread(module, name)) or _derived(value, module, reading):
+                continue
             at = len(reading.found)
-            _add(module, reading, name, file, folded, line, sure=alone and capitals and (main or only is None))
+            _add(module, changes, reading, name, file, folded, line, sure=alone and capitals and (main or only is None))
             for found in reading.found[at:]:
                 found.computed = found.computed or name in used  # set by the option that has it for its default
     if alone:
-        _settings_classes(module, modules, classes, reading, file, only)
+        _settings_classes(module, changes, classes, reading, file, only)
 
 
 def _given(value: ast.expr, classes: Classes) -> list[ast.keyword]:
@@ -166,9 +179,31 @@ def _defaults_of_options(tree: ast.Module) -> set[str]:
     return found
 
 
+def _derived(value: ast.expr, module: Module, reading: Reading) -> bool:
+    """Whether a value is another constant that is offered, or is made of one that is searched."""
+    names = {dotted(n) for n in ast.walk(value) if isinstance(n, ast.Name | ast.Attribute)}
+    for one in reading.found:
+        if one.style == "constants" and one.file == module.path and one.name in names:
+            verdict = judge(one)
+            if one.name == dotted(value) or (verdict.role != "exclude" and not verdict.weak):
+                return True
+    return False
+
+
 def _add(
-    module: Module, reading: Reading, name: str, owner: str, value: Any, line: int, *, sure: bool, section: str = ""
+    module: Module,
+    changes: Changes,
+    reading: Reading,
+    name: str,
+    owner: str,
+    value: Any,
+    line: int,
+    *,
+    sure: bool,
+    section: str = "",
 ) -> None:
+    if changes.overridden(module, owner.rpartition(":")[2] + name, line):
+        return
     if isinstance(value, dict) or any(one.name == name for one in reading.found):
         return
     comments = Comments(module.source)
@@ -192,9 +227,8 @@ def _add(
 
 
 def _settings_classes(
-    module: Module, modules: Sequence[Module], classes: Classes, reading: Reading, file: str, only: set[str] | None
+    module: Module, changes: Changes, classes: Classes, reading: Reading, file: str, only: set[str] | None
 ) -> None:
-    made = [n for one in modules for n in ast.walk(one.tree) if isinstance(n, ast.Call) and n.keywords]
     held = {
         classes.named(value)
         for name, value, _ in _assigned(module.tree.body)
@@ -202,7 +236,8 @@ def _settings_classes(
     }
     nodes = [node for node in module.tree.body if isinstance(node, ast.ClassDef) and node.name in classes.classes]
     for node in reversed(nodes):
-        if _is_settings(node) or node.name in held:
+        bases = [classes.classes[one][0] for one in map(classes.named, node.bases) if one in classes.classes]
+        if _is_settings(node) or node.name in held or any(map(_is_settings, bases)):
             held |= {node.name, *map(dotted, node.bases)}
     for node in nodes:
         if node.name not in held or (only is not None and node.name not in only):
@@ -211,25 +246,21 @@ def _settings_classes(
         init = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
         own = dict(_of_self(init)) if init is not None else {}
         written = {name for name, _, _ in _assigned(node.body)}
-        # Where an instance is made with values of its own, those of the class have no say.
-        given = {word.arg for call in made if classes.named(call) == node.name for word in call.keywords}
         for field in classes.fields(node.name):
-            if field.name in given or (field.name not in own and field.name not in written):
+            if field.name not in own and field.name not in written:
                 continue
             if field.file == module.path and not field.inner:
                 at = len(reading.found)
-                _add(module, reading, field.name, owner, field.default, field.line, sure=True)
+                _add(module, changes, reading, field.name, owner, field.default, field.line, sure=True)
                 for found in reading.found[at:]:
                     found.help, found.section = field.help or found.help, field.section or found.section
                     found.choices = field.choices
                     if found.kind == "int" and field.kind == "float":
                         found.kind = "float"
         for name, value in own.items():
-            if name in given:
-                continue
             folded = fold(value, module.names)
             if not name.startswith("_") and (folded is not UNKNOWN or _literal(value)):
-                _add(module, reading, name, owner, folded, value.lineno, sure=True)
+                _add(module, changes, reading, name, owner, folded, value.lineno, sure=True)
 
 
 def _of_self(init: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
