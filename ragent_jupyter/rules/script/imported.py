@@ -224,6 +224,8 @@ class Changes:
             one = self.local[store.module.path].get(store.root)
             if store.root == "globals" or (one is not None and not one.attr):
                 continue  # of a module, not of an instance
+            if store.name == _ALL and not _HELD.search(store.root):
+                continue  # progress_bar.update(1), flat[i] = x
             return True
         return False
 
@@ -328,10 +330,22 @@ class Changes:
         mine = [one for one in calls if dotted(one.func).split(".")[-1] == function]
         return {word.arg or _ALL for one in mine for word in one.keywords}
 
+    def _from_line(self, held: ast.expr) -> bool:
+        """Whether a mapping holds what a person typed (`OmegaConf.from_cli()`), which a run of ours does not."""
+        if isinstance(held, ast.Call):
+            return dotted(held.func).endswith(".from_cli")
+        made = [
+            node.value
+            for module in self.modules
+            for node in module.tree.body
+            if isinstance(node, ast.Assign) and any(dotted(target) == dotted(held) for target in node.targets)
+        ]
+        return bool(dotted(held)) and bool(made) and all(isinstance(v, ast.Call) and self._from_line(v) for v in made)
+
     def _made(self, name: str, args: Sequence[ast.expr], words: Sequence[ast.keyword]) -> None:
         if name in self.classes.classes:
             given = self.given.setdefault(name, set())
-            given |= {word.arg or _ALL for word in words}
+            given |= {word.arg or _ALL for word in words if word.arg or not self._from_line(word.value)}
             init = any(getattr(part, "name", "") == "__init__" for part in self.classes.classes[name][0].body)
             if args and not init:  # what a constructor of its own keeps is set in it
                 given.add(_ALL)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from ragent_jupyter.rules.script import read_script
+
 from .forms import Form, script_of
 
 SHOWN = "print(LR, SEED, WIDTH)\n"
@@ -164,3 +166,32 @@ def test_forked_processes_get_them(tmp_path: Path) -> None:
     start = "import multiprocessing as mp\nmp.get_context('fork')\n"
     script = script_of(Form("fork", {"train.py": PLAIN + start + SHOWN}, {}), tmp_path)
     assert {flag.name for flag in script.flags} == {"LR", "SEED", "WIDTH"}
+
+
+CONFIG = """
+from dataclasses import dataclass
+from omegaconf import OmegaConf
+@dataclass
+class Config:
+    lr: float = 0.1
+    width: int = 64
+"""
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "config = Config()\nbar.update(1)\nflat[i] = 2\n",
+        "config = Config(**OmegaConf.from_cli())\n",
+        "typed = OmegaConf.from_cli()\nconfig = Config(**typed)\n",
+    ],
+    ids=["other things are written to", "what was typed", "what was typed, by a name"],
+)
+def test_what_does_not_touch_a_class_leaves_its_fields(rest: str) -> None:
+    script = read_script(f"{CONFIG}{rest}print(config.lr, config.width)\n", "train.py", {}, "python train.py")
+    assert {flag.name.rpartition(".")[2] for flag in script.flags} >= {"lr", "width"}
+
+
+def test_a_mapping_from_elsewhere_takes_a_class_its_fields() -> None:
+    rest = "import json\nkept = json.load(open('c.json'))\nconfig = Config(**kept)\nprint(config.lr)\n"
+    assert read_script(CONFIG + rest, "train.py", {}, "python train.py").flags == []
