@@ -304,6 +304,98 @@ cli = MyCLI(Lit)
         {"model.lr": 0.1, "tag": "x"},
         "python train.py fit",
     ),
+    Form(
+        "dataclass config, function default instance",
+        {
+            "train.py": """
+from dataclasses import dataclass
+@dataclass
+class GPTConfig:
+    n_layer: int = 4
+    dropout: float = 0.1
+@dataclass
+class TrainingArgs:
+    lr: float = 0.1
+def main():
+    c = GPTConfig()
+    train(TrainingArgs(), c)
+main()
+""",
+        },
+        {"n_layer": 4, "lr": 0.1},
+    ),
+    Form(
+        "dataclass instance with given values",
+        {
+            "train.py": """
+from dataclasses import dataclass
+@dataclass
+class Config:
+    lr: float = 0.1
+    k: int = 3
+cfg = Config(lr=0.5)
+""",
+        },
+        {"lr": 0.5, "k": 3},
+    ),
+    Form(
+        "a class of settings over another",
+        {
+            "train.py": """
+class Base:
+    lr = 0.1
+class Config(Base):
+    k = 3
+""",
+        },
+        {"lr": 0.1, "k": 3},
+    ),
+    Form(
+        "an optimizer is no class of settings",
+        {
+            "train.py": """
+class Muon:
+    def __init__(self, params, backend_steps=5): pass
+optimizer = Muon(None)
+LR = 0.1
+""",
+        },
+        {"LR": 0.1},
+    ),
+    Form(
+        "tyro overridable configs",
+        {
+            "train.py": """
+import tyro
+from dataclasses import dataclass
+@dataclass
+class Config:
+    lr: float = 0.1
+    k_max: int = 3
+configs = {"default": ("as it is", Config(lr=0.2)), "other": ("else", Config(lr=0.4))}
+cfg = tyro.extras.overridable_config_cli(configs)
+""",
+        },
+        {"lr": 0.2, "k-max": 3},
+        "python train.py default",
+    ),
+    Form(
+        "an instance within a call",
+        {
+            "train.py": """
+from dataclasses import dataclass
+@dataclass
+class GPTConfig:
+    n_layer: int = 4
+    dropout: float = 0.1
+class GPT:
+    def __init__(self, config): pass
+model = GPT(GPTConfig(n_layer=12))
+model = model.cuda()
+""",
+        },
+        {"n_layer": 12, "dropout": 0.1},
+    ),
 ]
 
 

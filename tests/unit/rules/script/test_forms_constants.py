@@ -389,6 +389,68 @@ def create_hparams(s=None):
         },
         {"n_gpus": 1},
     ),
+    Form(
+        "HParams lightning save / args Namespace in function",
+        {
+            "train.py": """
+import argparse
+def main():
+    args = argparse.Namespace(lr=0.1, width=64)
+    run(args)
+if __name__ == "__main__":
+    main()
+""",
+        },
+        {},
+    ),
+    Form(
+        "imported cfg class instance",
+        {
+            "train.py": """
+from utils.config import cfg
+print(cfg.LR)
+""",
+            "utils/config.py": """
+class _C:
+    LR = 0.1
+    WIDTH = 64
+cfg = _C()
+""",
+        },
+        {"LR": 0.1, "WIDTH": 64},
+    ),
+    Form(
+        "accelerate hps in main dict",
+        {
+            "train.py": """
+import argparse
+def training_function(config, args):
+    lr = config["lr"]
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cpu", action="store_true")
+    args = parser.parse_args()
+    config = {"lr": 2e-5, "num_epochs": 3}
+    training_function(config, args)
+if __name__ == "__main__":
+    main()
+""",
+        },
+        {"cpu": False},
+    ),
+    Form(
+        "nested function main with constants at if main",
+        {
+            "train.py": """
+def train(lr, hidden): pass
+if __name__ == '__main__':
+    LR = 0.1
+    params = {'lr': 0.1, 'hidden': 64}
+    train(**params)
+""",
+        },
+        {"LR": 0.1, "hidden": 64},
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""hydra, OmegaConf, yacs and mmcv: settings in files."""
+"""OmegaConf, yacs, mmcv and the like: settings in files."""
 
 from __future__ import annotations
 
@@ -9,230 +9,6 @@ import pytest
 from .forms import Form, wrong
 
 FORMS: list[Form] = [
-    Form(
-        "hydra cp cn",
-        {
-            "train.py": """
-import hydra
-@hydra.main(version_base=None)
-def main(config): pass
-""",
-            "yamls/h/a.yaml": """
-lr: 0.1
-model:
-  width: 4
-""",
-        },
-        {"lr": 0.1, "model.width": 4},
-        "python train.py --config-path yamls/h --config-name a.yaml",
-    ),
-    Form(
-        "hydra cp cn short",
-        {
-            "train.py": """
-import hydra
-@hydra.main(version_base=None)
-def main(config): pass
-""",
-            "yamls/h/a.yaml": """
-lr: 0.1
-model:
-  width: 4
-""",
-        },
-        {"lr": 3.0, "model.width": 4},
-        "python train.py -cp yamls/h -cn a lr=3",
-    ),
-    Form(
-        "hydra cp= cn=",
-        {
-            "train.py": """
-import hydra
-@hydra.main(version_base=None)
-def main(config): pass
-""",
-            "yamls/h/a.yaml": """
-lr: 0.1
-model:
-  width: 4
-""",
-        },
-        {"lr": 0.1, "model.width": 4},
-        "python train.py --config-path=yamls/h --config-name=a",
-    ),
-    Form(
-        "hydra composer launcher",
-        {
-            "train.py": """
-import hydra
-@hydra.main(version_base=None)
-def main(config): pass
-""",
-            "yamls/h/a.yaml": """
-lr: 0.1
-model:
-  width: 4
-""",
-        },
-        {"lr": 0.1, "model.width": 4},
-        "composer train.py --config-path yamls/h --config-name a",
-    ),
-    Form(
-        "hydra no main args: @hydra.main()",
-        {
-            "train.py": """
-import hydra
-@hydra.main()
-def main(config): pass
-""",
-            "conf/config.yaml": """
-lr: 0.1
-""",
-        },
-        {"lr": 0.1},
-        "python train.py --config-dir conf --config-name config",
-    ),
-    Form(
-        "hydra deco path name on line",
-        {
-            "train.py": """
-import hydra
-@hydra.main(config_path='conf')
-def main(config): pass
-""",
-            "conf/exp.yaml": """
-lr: 0.1
-""",
-        },
-        {"lr": 0.1},
-        "python train.py --config-name exp",
-    ),
-    Form(
-        "hydra deco from package (as main)",
-        {
-            "train.py": """
-from hydra import main as hydra_entry
-@hydra_entry(config_path="conf", config_name="config")
-def run(cfg): pass
-""",
-            "conf/config.yaml": """
-lr: 0.1
-""",
-        },
-        {"lr": 0.1},
-    ),
-    Form(
-        "hydra wrapper call",
-        {
-            "train.py": """
-import hydra
-def run(cfg): pass
-if __name__ == "__main__":
-    hydra.main(config_path="conf", config_name="config")(run)()
-""",
-            "conf/config.yaml": """
-lr: 0.1
-""",
-        },
-        {"lr": 0.1},
-    ),
-    Form(
-        "hydra initialize compose",
-        {
-            "train.py": """
-import sys
-from hydra import initialize, compose
-with initialize(config_path="conf"):
-    cfg = compose(config_name="config", overrides=sys.argv[1:])
-""",
-            "conf/config.yaml": """
-lr: 0.1
-""",
-        },
-        {"lr": 0.1},
-    ),
-    Form(
-        "hydra config store with import",
-        {
-            "train.py": """
-import hydra
-from hydra.core.config_store import ConfigStore
-from conf import Config
-cs = ConfigStore.instance()
-cs.store(name="config", node=Config)
-@hydra.main(config_path=None, config_name="config", version_base=None)
-def main(cfg: Config): pass
-""",
-            "conf.py": """
-from dataclasses import dataclass, field
-@dataclass
-class Opt:
-    lr: float = 0.1
-@dataclass
-class Config:
-    opt: Opt = field(default_factory=Opt)
-    width: int = 4
-""",
-        },
-        {"opt.lr": 0.1, "width": 4},
-    ),
-    Form(
-        "hydra config store + yaml",
-        {
-            "train.py": """
-import hydra
-from hydra.core.config_store import ConfigStore
-from dataclasses import dataclass
-@dataclass
-class Config:
-    lr: float = 0.5
-    width: int = 4
-cs = ConfigStore.instance()
-cs.store("base_config", Config)
-@hydra.main(config_path="conf", config_name="config", version_base=None)
-def main(cfg: Config): pass
-""",
-            "conf/config.yaml": """
-defaults:
-  - base_config
-  - _self_
-lr: 0.1
-""",
-        },
-        {"lr": 0.1, "width": 4},
-    ),
-    Form(
-        "hydra in imported main",
-        {
-            "train.py": """
-from app.run import main
-main()
-""",
-            "app/run.py": """
-import hydra
-@hydra.main(config_path="../conf", config_name="config")
-def main(cfg): pass
-""",
-            "conf/config.yaml": """
-lr: 0.1
-""",
-        },
-        {"lr": 0.1},
-    ),
-    Form(
-        "hydra zen",
-        {
-            "train.py": """
-from hydra_zen import builds, store, zen
-def train(lr: float = 0.1, width: int = 4): pass
-if __name__ == "__main__":
-    store(train, name="train")
-    store.add_to_hydra_store()
-    zen(train).hydra_main(config_name="train", config_path=None)
-""",
-        },
-        {"lr": 0.1, "width": 4},
-    ),
     Form(
         "omegaconf load sys.argv path & cli",
         {
@@ -433,6 +209,43 @@ lr: 0.1
 """,
         },
         {"config": "config.yaml"},
+    ),
+    Form(
+        "json hparams on the line (not settable)",
+        {
+            "train.py": """
+import argparse, json
+p = argparse.ArgumentParser()
+p.add_argument('-c', '--config', type=str, default="c.json")
+p.add_argument('--rank', type=int, default=0)
+a = p.parse_args()
+config = json.load(open(a.config))
+""",
+            "c.json": """
+{"train": {"lr": 0.1}}
+""",
+        },
+        {"rank": 0},
+    ),
+    Form(
+        "detectron2 default_argument_parser opts",
+        {
+            "train.py": """
+from detectron2.config import get_cfg
+from detectron2.engine import default_argument_parser
+def setup(args):
+    cfg = get_cfg()
+    cfg.merge_from_file(args.config_file)
+    cfg.merge_from_list(args.opts)
+args = default_argument_parser().parse_args()
+""",
+            "c.yaml": """
+SOLVER:
+  BASE_LR: 0.01
+""",
+        },
+        {"SOLVER.BASE_LR": 0.01},
+        "python train.py --config-file c.yaml",
     ),
 ]
 

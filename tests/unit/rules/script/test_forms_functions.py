@@ -148,6 +148,65 @@ if __name__ == "__main__":
         {"lr": 0.1},
         "python train.py train",
     ),
+    Form(
+        "click default_map & Choice & context",
+        {
+            "train.py": """
+import click
+@click.command(context_settings={"show_default": True})
+@click.option("--lr", "-l", type=click.FloatRange(0, 1), default=0.1, show_default=True)
+@click.option("--opt", type=click.Choice(["adam", "sgd"]), default="adam")
+@click.option("--amp/--no-amp", default=True)
+@click.argument("data")
+def main(**kwargs): pass
+""",
+        },
+        {"lr": 0.1, "opt": "adam", "amp": True},
+    ),
+    Form(
+        "stylegan click",
+        {
+            "train.py": """
+import click
+@click.command()
+@click.option('--gamma', help='R1', metavar='FLOAT', type=click.FloatRange(min=0), required=True)
+@click.option('--glr', help='G lr', metavar='FLOAT', type=click.FloatRange(min=0))
+@click.option('--dlr', metavar='FLOAT', type=click.FloatRange(min=0), default=0.002, show_default=True)
+def main(**kwargs):
+    opts = dnnlib.EasyDict(kwargs)
+    c = dnnlib.EasyDict()
+""",
+        },
+        {"gamma": None, "glr": None, "dlr": 0.002},
+    ),
+    Form(
+        "rich typer",
+        {
+            "train.py": """
+import typer
+from typing import Optional
+def main(data: str, lr: float = typer.Option(0.1, "--lr", "-l", help="x"), use_amp: bool = False,
+        k: Optional[int] = None):
+    pass
+if __name__ == "__main__":
+    typer.run(main)
+""",
+        },
+        {"lr": 0.1, "use-amp": False, "k": None},
+    ),
+    Form(
+        "cyclopts",
+        {
+            "train.py": """
+import cyclopts
+app = cyclopts.App()
+@app.default
+def main(lr: float = 0.1, n_layers: int = 3): pass
+app()
+""",
+        },
+        {"lr": 0.1, "n-layers": 3},
+    ),
 ]
 
 

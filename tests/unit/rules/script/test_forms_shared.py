@@ -293,6 +293,133 @@ def train(lr: float = 0.1, width: int = 64):
         },
         {"lr": 0.1, "width": 64},
     ),
+    Form(
+        "argparse within class method main of other module with config default",
+        {
+            "train.py": """
+import argparse
+import os
+from pathlib import Path
+class App:
+    def run(self):
+        self.parser = argparse.ArgumentParser()
+        self._add()
+        a = self.parser.parse_args()
+    def _add(self):
+        self.parser.add_argument("--lr", default=1e-3, type=float)
+        grp = self.parser.add_argument_group("g")
+        add = grp.add_argument
+        add("--wd", default=0.1, type=float)
+App().run()
+""",
+        },
+        {"lr": 0.001, "wd": 0.1},
+    ),
+    Form(
+        "argparse kwargs via dict constants",
+        {
+            "train.py": """
+import argparse
+FLOAT = dict(type=float)
+p = argparse.ArgumentParser()
+p.add_argument("--lr", **FLOAT, default=0.1)
+p.add_argument("--wd", **dict(type=float, default=0.2))
+""",
+        },
+        {"lr": 0.1, "wd": 0.2},
+    ),
+    Form(
+        "argparse list of dicts with flags",
+        {
+            "train.py": """
+import argparse
+ARGS = [
+    {"flags": ["--lr"], "type": float, "default": 0.1},
+    {"flags": ["-w", "--width"], "type": int, "default": 4},
+]
+p = argparse.ArgumentParser()
+for a in ARGS:
+    flags = a.pop("flags")
+    p.add_argument(*flags, **a)
+""",
+        },
+        {"lr": 0.1, "width": 4},
+    ),
+    Form(
+        "argparse enumerate names",
+        {
+            "train.py": """
+import argparse
+p = argparse.ArgumentParser()
+for i, name in enumerate(["alpha", "beta"]):
+    p.add_argument(f"--{name}", type=float, default=0.1 * i)
+for name, default, typ in [("lr", 0.1, float), ("k", 3, int)]:
+    p.add_argument("--" + name, default=default, type=typ)
+for name in ("w1", "w2"):
+    p.add_argument("--{}".format(name), type=int, default=3)
+""",
+        },
+        {"alpha": 0.0, "beta": 0.1, "lr": 0.1, "k": 3, "w1": 3},
+    ),
+    Form(
+        "yaml into argparse set_defaults",
+        {
+            "train.py": """
+import argparse, yaml
+p = argparse.ArgumentParser()
+p.add_argument('-c', '--config', default='')
+p.add_argument('--lr', type=float, default=0.1)
+def _parse():
+    args_config, remaining = p.parse_known_args()
+    if args_config.config:
+        with open(args_config.config) as f:
+            cfg = yaml.safe_load(f)
+            p.set_defaults(**cfg)
+    return p.parse_args(remaining)
+""",
+            "c.yaml": """
+lr: 0.5
+""",
+        },
+        {"lr": 0.5},
+        "python train.py -c c.yaml",
+    ),
+    Form(
+        "configargparse file on line",
+        {
+            "train.py": """
+import configargparse
+def config_parser():
+    parser = configargparse.ArgumentParser()
+    parser.add_argument('--config', is_config_file=True, help='config file path')
+    parser.add_argument("--lrate", type=float, default=5e-4)
+    parser.add_argument("--N_samples", type=int, default=64)
+    return parser
+""",
+            "configs/lego.txt": """
+lrate = 0.001
+N_samples=32
+""",
+        },
+        {"lrate": 0.001, "N_samples": 32},
+        "python train.py --config configs/lego.txt",
+    ),
+    Form(
+        "python -m style relative",
+        {
+            "train.py": """
+from .args import parse
+parse()
+""",
+            "args.py": """
+import argparse
+def parse():
+    p = argparse.ArgumentParser()
+    p.add_argument("--lr", type=float, default=0.1)
+""",
+        },
+        {"lr": 0.1},
+    ),
 ]
 
 

@@ -338,6 +338,20 @@ def get_config():
         {"config.lr": 0.2, "config.width": 3},
         "python train.py --config=configs/b.py --config.width=3",
     ),
+    Form(
+        "absl with class",
+        {
+            "train.py": """
+from absl import app
+from absl import flags as fl
+F = fl.FLAGS
+LR = fl.DEFINE_float("lr", default=0.1, help="rate")
+fl.DEFINE_enum("opt", "adam", ["adam", "sgd"], "o")
+fl.DEFINE_list("dims", "64,64", "d")
+""",
+        },
+        {"lr": 0.1, "opt": "adam"},
+    ),
 ]
 
 
